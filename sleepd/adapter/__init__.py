@@ -1,0 +1,1 @@
+"""What the inference service sees: the store of adapters, the gate before it, and the swap after it."""

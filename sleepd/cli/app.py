@@ -1,0 +1,142 @@
+"""Owns the table of verbs, the options that every verb takes, and how an error reaches the shell.
+
+A verb's module is imported only when that verb is called, so ``sleepd status`` costs what status needs and nothing else. A module of a
+verb offers ``command``. It must not import the daemon, torch or pydantic at its top.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from sleepd.cli.target import Target
+from sleepd.errors import ExitCode, SleepdError
+
+VERBS: Mapping[str, str] = {
+    "run": "sleepd.cli.run",
+    "status": "sleepd.cli.status",
+    "check": "sleepd.cli.check",
+    "sleep": "sleepd.cli.sleep",
+    "cycles": "sleepd.cli.cycles",
+    "show": "sleepd.cli.show",
+    "report": "sleepd.cli.report",
+    "rollback": "sleepd.cli.rollback",
+    "activate": "sleepd.cli.activate",
+    "tag": "sleepd.cli.tag",
+    "pause": "sleepd.cli.pause",
+    "resume": "sleepd.cli.resume",
+    "reload": "sleepd.cli.reload",
+    "inspect": "sleepd.cli.inspect",
+    "serve": "sleepd.cli.serve",
+    "config": "sleepd.cli.config",
+    "lab": "sleepd.lab.cli",
+}
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class VerbGroup(click.Group):
+    """Finds a verb in the table and imports it then."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [verb for verb in VERBS if verb != "lab" or importlib.util.find_spec(VERBS["lab"])]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = importlib.import_module(VERBS[cmd_name]).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{VERBS[cmd_name]}.command is {type(command).__name__}, not a click command")
+        return command
+
+
+def _remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value is not None:
+        setattr(ctx.ensure_object(Target), str(parameter.name), value)
+
+
+def target_options(function: Function) -> Function:
+    """``-c`` and ``--instance``: which daemon is meant. They may stand before the verb or after it."""
+    chosen = click.option(
+        "-c",
+        "--config",
+        "config_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        expose_value=False,
+        callback=_remember,
+        help="The configuration file, instead of the search path.",
+    )
+    instance = click.option(
+        "--instance", metavar="NAME", expose_value=False, callback=_remember, help="A further instance, as sleepd@NAME.service runs it."
+    )
+    return chosen(instance(function))
+
+
+def json_option(function: Function) -> Function:
+    """``--json``: one JSON document on stdout, for an error too."""
+    return click.option(
+        "--json", "json", is_flag=True, default=None, expose_value=False, callback=_remember, help="Print one JSON document."
+    )(function)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        from sleepd import __version__
+
+        click.echo(f"sleepd {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version.")
+@target_options
+@click.pass_context
+def app(ctx: click.Context) -> None:
+    """Turns what a local model lived through by day into a LoRA adapter by night, and proves that it helped."""
+    ctx.ensure_object(Target)
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code. Errors end here, and are told here, once."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    target = Target()
+    try:
+        result = app.main(given, prog_name="sleepd", obj=target, standalone_mode=False)
+    except SleepdError as error:
+        return _tell(error.message, error.remedy, error.exit_code, target.json)
+    except click.UsageError as error:
+        remedy = f"see {error.ctx.command_path} --help" if error.ctx else "see sleepd --help"
+        return _tell(error.format_message(), remedy, ExitCode.USAGE, "--json" in given)
+    except click.ClickException as error:
+        return _tell(error.format_message(), "", ExitCode.FAILED, "--json" in given)
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has gone. Python would complain again when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    return int(result) if isinstance(result, int) else ExitCode.OK
+
+
+def _tell(message: str, remedy: str, exit_code: int, as_json: bool) -> int:
+    if as_json:
+        click.echo(json.dumps({"error": message, "remedy": remedy, "exit_code": int(exit_code)}, ensure_ascii=False))
+    click.echo(f"sleepd: {_one_line(message)}", err=True)
+    if remedy:
+        click.echo(f"remedy: {_one_line(remedy)}", err=True)
+    return int(exit_code)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

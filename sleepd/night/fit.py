@@ -1,0 +1,223 @@
+"""Trains the adapter: new items with cross-entropy, rehearsal items with KL to the base, step by step.
+
+Reads from top to bottom: plan, loop over epochs and steps, let known cards leave, end with rehearsal.
+Can stop at any step and go on later from its checkpoint with the same result.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from sleepd.durable import publish_dir, remove_dir, write_json
+from sleepd.night import lora
+from sleepd.night.items import Item, collate
+from sleepd.night.losses import answer_loss, hidden_states, kl_to_base, logits_at
+from sleepd.night.presets import FitSettings
+from sleepd.night.progress import Reporter, StopRequested
+from sleepd.night.rehearsal import Rehearsed, collate_rehearsed
+
+Probe = Callable[[Sequence[str]], dict[str, bool]]  # card ids -> answered on their development wordings
+
+
+@dataclass
+class FitState:
+    """What a checkpoint holds besides tensors. ``done``: batches of the unfinished epoch (or final phase).
+
+    ``streak``: probes in a row that a card passed; ``taught_steps``: steps before the final phase, 0 until then.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    done: int = 0
+    taught_steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    epoch_losses: list[float] = field(default_factory=list)
+    streak: dict[str, int] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """``epoch_losses``: mean cross-entropy of each epoch, nats a token."""
+
+    epochs: int
+    steps: int
+    tokens: int
+    seconds: float
+    epoch_losses: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is trained: ``cards`` wordings of tonight's cards, ``replay`` of earlier ones, ``behaviour``, ``rehearsal``.
+
+    ``contrast`` is held to the base like rehearsal: the same relation asked about somebody else.
+    """
+
+    cards: tuple[Item, ...]
+    replay: tuple[Item, ...]
+    behaviour: tuple[Item, ...]
+    rehearsal: tuple[Rehearsed, ...]
+    contrast: tuple[Rehearsed, ...]
+
+    @property
+    def taught(self) -> tuple[Item, ...]:
+        return (*self.cards, *self.replay, *self.behaviour)
+
+
+class Fit:
+    """One night's training on ``model`` (with its adapter attached)."""
+
+    def __init__(self, model: Any, material: Material, fit: FitSettings, seed: int, pad: int, reporter: Reporter, probe: Probe, checkpoint: Path) -> None:
+        self.model, self.material, self.fit, self.seed, self.pad = model, material, fit, seed, pad
+        self.reporter, self.probe, self.checkpoint = reporter, probe, checkpoint
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=fit.learning_rate, weight_decay=0.0)
+        self.device = self.parameters[0].device
+        self.state = FitState()
+        self.steps_an_epoch = max(1, math.ceil(self._epoch_size() / fit.batch_size))
+        self.planned = fit.epochs * self.steps_an_epoch
+
+    def _epoch_size(self) -> int:
+        """Items of one epoch: replay is sampled to the size of tonight's, so that a night's cost stays flat."""
+        m = self.material
+        return len(m.cards) + len(m.behaviour) + min(len(m.replay), max(len(m.cards), self.fit.batch_size))
+
+    def run(self) -> FitResult:
+        """Train to the end. Raises StopRequested after writing a checkpoint."""
+        self._resume()
+        started = time.monotonic() - self.state.seconds
+        self.model.train()
+        try:
+            while self.state.taught_steps == 0 and self.state.epoch < self.fit.epochs:
+                self._epoch()
+                self.state.epoch += 1
+                self.state.done = 0
+                if self.fit.leave_when_known and self._mostly_known():
+                    break
+            self.state.taught_steps = self.state.taught_steps or self.state.step
+            if self.fit.rehearsal:
+                self._final_phase()
+        except StopRequested:
+            self.state.seconds = time.monotonic() - started
+            self.save_checkpoint()
+            raise
+        self.state.seconds = time.monotonic() - started
+        return FitResult(self.state.epoch, self.state.step, self.state.tokens, self.state.seconds, tuple(self.state.epoch_losses))
+
+    def _epoch(self) -> None:
+        """One pass, breadth first and shuffled; a resumed epoch goes on at its first batch that was not done.
+
+        Every batch draws from a generator of its own, so that stopping and going on changes nothing.
+        """
+        rng = random.Random(f"{self.seed}-{self.state.epoch}")
+        left = set(self.state.left)
+        cards = [item for item in self.material.cards if item.key not in left]
+        replay = list(self.material.replay)
+        wanted = min(len(replay), max(len(self.material.cards), self.fit.batch_size))
+        pool = cards + rng.sample(replay, wanted) + list(self.material.behaviour)
+        rng.shuffle(pool)
+        batches = [pool[start : start + self.fit.batch_size] for start in range(0, len(pool), self.fit.batch_size)]
+        if len(self.state.epoch_losses) <= self.state.epoch:
+            self.state.epoch_losses.append(0.0)
+        for index in range(self.state.done, len(batches)):
+            self.reporter.checkpoint()
+            loss = self._step(batches[index], random.Random(f"{self.seed}-{self.state.epoch}-{index}"))
+            self.state.done = index + 1
+            self.state.epoch_losses[-1] += loss / len(batches)
+            self.reporter.step(self.state.step, self.planned, loss)
+
+    def _rehearsal_batch(self, rng: random.Random) -> list[Rehearsed]:
+        size = self.fit.batch_size
+        contrast = list(self.material.contrast)
+        chosen = rng.sample(contrast, min(len(contrast), size // 4))
+        return chosen + rng.sample(self.material.rehearsal, min(len(self.material.rehearsal), size - len(chosen)))
+
+    def _step(self, items: Sequence[Item], rng: random.Random) -> float:
+        """One optimiser step; returns the cross-entropy of ``items`` (0 without any)."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
+        value = 0.0
+        if items:
+            batch = collate(items, self.pad)
+            hidden = hidden_states(self.model, batch.ids.to(self.device), batch.mask.to(self.device))
+            logits = logits_at(self.model, hidden, batch.rows, batch.columns)
+            loss = answer_loss(logits, batch.labels, batch.token_weights, batch.rows, batch.row_weights)
+            loss.backward()
+            value = float(loss.detach())
+            self.state.tokens += int(batch.mask.sum())
+        if self.fit.rehearsal and self.material.rehearsal:
+            rehearsed, top_ids, top_log_p = collate_rehearsed(self._rehearsal_batch(rng), self.pad)
+            hidden = hidden_states(self.model, rehearsed.ids.to(self.device), rehearsed.mask.to(self.device))
+            logits = logits_at(self.model, hidden, rehearsed.rows, rehearsed.columns)
+            (self.fit.kl_weight * kl_to_base(logits, top_ids, top_log_p)).backward()
+            self.state.tokens += int(rehearsed.mask.sum())
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.fit.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        lora.cap_norms(self.model, self.fit.max_norm_ratio)
+        self.state.step += 1
+        return value
+
+    def _rate(self) -> float:
+        """Linear warm-up, then a cosine down to a tenth; the seed preset keeps its constant rate."""
+        if self.fit.constant_rate:
+            return self.fit.learning_rate
+        done = self.state.step / max(1, self.planned)
+        warm = min(1.0, (self.state.step + 1) / max(1.0, self.fit.warmup_share * self.planned))
+        return self.fit.learning_rate * warm * max(0.1, 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+    def _mostly_known(self) -> bool:
+        """Let cards leave that were answered on development wordings twice in a row; true when 90 % are out."""
+        keys = sorted({item.key for item in self.material.cards} - set(self.state.left))
+        if keys and self.state.epoch >= 2:
+            self.model.eval()
+            for key, passed in self.probe(keys).items():
+                self.state.streak[key] = self.state.streak.get(key, 0) + 1 if passed else 0
+                if self.state.streak[key] >= 2:
+                    self.state.left.append(key)
+            self.model.train()
+        total = len({item.key for item in self.material.cards})
+        return total > 0 and len(self.state.left) >= 0.9 * total
+
+    def _final_phase(self) -> None:
+        """The last steps: rehearsal and earlier cards only, so that the night ends on what must stay."""
+        steps = max(1, round(self.fit.final_share / (1 - self.fit.final_share) * self.state.taught_steps))
+        self.planned = self.state.taught_steps + steps
+        replay = list(self.material.replay)
+        for index in range(self.state.done, steps):
+            self.reporter.checkpoint()
+            rng = random.Random(f"{self.seed}-final-{index}")
+            self._step(rng.sample(replay, min(len(replay), self.fit.batch_size)), rng)
+            self.state.done = index + 1
+            self.reporter.step(self.state.step, self.planned)
+
+    def save_checkpoint(self) -> None:
+        """Publish adapter, optimiser and state as one directory, replacing the last one."""
+        staging = self.checkpoint.with_name(".checkpoint-staging")
+        remove_dir(staging)
+        staging.mkdir(parents=True)
+        save_file(lora.snapshot(self.model), str(staging / "adapter.safetensors"))
+        torch.save(self.optimizer.state_dict(), staging / "optimizer.pt")
+        write_json(staging / "state.json", vars(self.state))
+        remove_dir(self.checkpoint)
+        publish_dir(staging, self.checkpoint)
+
+    def _resume(self) -> None:
+        """Continue from a checkpoint of this job, if it left one."""
+        if not (self.checkpoint / "state.json").exists():
+            return
+        self.state = FitState(**json.loads((self.checkpoint / "state.json").read_text()))
+        lora.restore(self.model, load_file(str(self.checkpoint / "adapter.safetensors")))
+        self.optimizer.load_state_dict(torch.load(self.checkpoint / "optimizer.pt", weights_only=True))

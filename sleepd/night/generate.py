@@ -1,0 +1,112 @@
+"""Batched answers from a model in fresh contexts: left-padded, greedy or sampled, with its own KV cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Generated:
+    """One answer. ``ended``: the model closed it itself. ``entropy``: mean nats a token of what it chose from."""
+
+    ids: tuple[int, ...]
+    ended: bool
+    entropy: float
+
+
+@torch.inference_mode()
+def generate(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    end: int,
+    max_new_tokens: int,
+    *,
+    pad: int = 0,
+    batch_size: int = 64,
+    temperature: float = 0.0,
+    generator: torch.Generator | None = None,
+    pause: Callable[[], None] = lambda: None,
+) -> list[Generated]:
+    """Answers in the order of ``prompts``. ``pause`` is called between steps and may raise to stop.
+
+    Prompts are grouped by length so that little is padded; finished rows leave the batch.
+    """
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    results: list[Generated | None] = [None] * len(prompts)
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        answers = _generate_batch(model, [prompts[i] for i in rows], end, max_new_tokens, pad, temperature, generator, pause)
+        for row, answer in zip(rows, answers, strict=True):
+            results[row] = answer
+    return [r for r in results if r is not None]
+
+
+def _generate_batch(
+    model: Any,
+    prompts: list[Sequence[int]],
+    end: int,
+    max_new_tokens: int,
+    pad: int,
+    temperature: float,
+    generator: torch.Generator | None,
+    pause: Callable[[], None],
+) -> list[Generated]:
+    device = next(model.parameters()).device
+    width = max(map(len, prompts))
+    ids = torch.full((len(prompts), width), pad, dtype=torch.long)
+    mask = torch.zeros((len(prompts), width), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    ids, mask = ids.to(device), mask.to(device)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    count = len(prompts)
+    tokens: list[list[int]] = [[] for _ in range(count)]
+    entropies: list[list[float]] = [[] for _ in range(count)]
+    ended = [False] * count
+    alive = list(range(count))
+    cache = None
+    step_ids = ids
+    for _ in range(max_new_tokens):
+        pause()
+        output = model(input_ids=step_ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache = output.past_key_values
+        logits = output.logits[:, -1].float()
+        chosen = _choose(logits, temperature, generator)
+        log_p = torch.log_softmax(logits, -1)
+        entropy = -(log_p.exp() * log_p).sum(-1).tolist()
+        for row, (index, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
+            tokens[index].append(token)
+            entropies[index].append(entropy[row])
+            ended[index] = ended[index] or token == end
+        keep = [row for row, index in enumerate(alive) if not ended[index]]
+        if not keep:
+            break
+        if len(keep) <= 0.75 * len(alive):  # dropping rows copies the cache, so not for every one
+            select = torch.tensor(keep, device=device)
+            cache.batch_select_indices(select)
+            alive = [alive[row] for row in keep]
+            chosen, mask, positions = chosen[select], mask[select], positions[select]
+        step_ids = chosen[:, None]
+        mask = torch.cat([mask, torch.ones((len(alive), 1), dtype=mask.dtype, device=device)], 1)
+        positions = positions[:, -1:] + 1
+    return [_finished(tokens[i], entropies[i], end) for i in range(count)]
+
+
+def _choose(logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+    if temperature <= 0:
+        return logits.argmax(-1)
+    return torch.multinomial(torch.softmax(logits / temperature, -1).cpu(), 1, generator=generator)[:, 0].to(logits.device)
+
+
+def _finished(tokens: list[int], entropies: list[float], end: int) -> Generated:
+    """Cut what a row produced after its end while it waited for the others."""
+    if end in tokens:
+        tokens = tokens[: tokens.index(end) + 1]
+    spent = entropies[: len(tokens)]
+    return Generated(tuple(tokens), bool(tokens) and tokens[-1] == end, sum(spent) / len(spent) if spent else 0.0)

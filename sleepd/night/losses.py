@@ -1,0 +1,82 @@
+"""The loss of a night: weighted cross-entropy on answers, and a KL that holds the student to the base."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_CHUNK = 512  # output positions at a time: the output layer over a large vocabulary dominates memory
+
+
+def hidden_states(model: Any, ids: Tensor, mask: Tensor) -> Tensor:
+    """Last hidden states (rows, width, hidden) without computing any logit."""
+    decoder = model.get_base_model().model if hasattr(model, "get_base_model") else model.model
+    output: Tensor = decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    return output
+
+
+def output_layer(model: Any) -> Any:
+    return (model.get_base_model() if hasattr(model, "get_base_model") else model).get_output_embeddings()
+
+
+def logits_at(model: Any, hidden: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Logits (positions, vocabulary) in float32, only where they are needed."""
+    selected = hidden[rows.to(hidden.device), columns.to(hidden.device)]
+    logits: Tensor = output_layer(model)(selected)
+    return logits.float()
+
+
+def answer_loss(logits: Tensor, labels: Tensor, token_weights: Tensor, rows: Tensor, row_weights: Tensor) -> Tensor:
+    """Mean over each answer's tokens first, then over answers, so that long answers do not dominate."""
+    device = logits.device
+    token_loss = torch.nn.functional.cross_entropy(logits, labels.to(device), reduction="none")
+    weights, rows, row_weights = token_weights.to(device), rows.to(device), row_weights.to(device)
+    total = torch.zeros(len(row_weights), device=device).index_add_(0, rows, token_loss * weights)
+    norm = torch.zeros(len(row_weights), device=device).index_add_(0, rows, weights)
+    return (total / norm.clamp(min=1e-6) * row_weights).mean()
+
+
+def kl_to_base(logits: Tensor, top_ids: Tensor, top_log_p: Tensor) -> Tensor:
+    """Mean KL(base || student) in nats a token, from the base's top words and the mass of the rest.
+
+    ``top_ids``, ``top_log_p``: (positions, k). The tail is one more outcome, so the sum is a lower
+    bound of the full KL that is exact when the student keeps the shape of the tail.
+    """
+    device = logits.device
+    top_ids, top_log_p = top_ids.to(device), top_log_p.to(device).float()
+    log_q = torch.log_softmax(logits, -1)
+    student = log_q.gather(1, top_ids)
+    p = top_log_p.exp()
+    p_tail = (1 - p.sum(1)).clamp(min=1e-6)
+    q_tail = (1 - student.exp().sum(1)).clamp(min=1e-6)
+    divergence = (p * (top_log_p - student)).sum(1) + p_tail * (p_tail.log() - q_tail.log())
+    return divergence.mean()
+
+
+@torch.inference_mode()
+def top_of_base(model: Any, ids: Tensor, mask: Tensor, rows: Tensor, columns: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The base's top ``k`` words and their log-probabilities at the given positions, on the CPU."""
+    hidden = hidden_states(model, ids, mask)
+    top_ids, top_log_p = [], []
+    for start in range(0, len(rows), _CHUNK):
+        logits = logits_at(model, hidden, rows[start : start + _CHUNK], columns[start : start + _CHUNK])
+        values, indices = torch.log_softmax(logits, -1).topk(min(k, logits.shape[-1]), dim=-1)
+        top_ids.append(indices.to(torch.int32).cpu())
+        top_log_p.append(values.cpu())
+    return torch.cat(top_ids), torch.cat(top_log_p)
+
+
+@torch.inference_mode()
+def text_loss(model: Any, ids: Tensor) -> float:
+    """Mean loss in nats a token over one passage (1, tokens)."""
+    mask = torch.ones_like(ids)
+    hidden = hidden_states(model, ids, mask)
+    total = 0.0
+    positions = torch.arange(ids.shape[1] - 1)
+    for start in range(0, len(positions), _CHUNK):
+        columns = positions[start : start + _CHUNK]
+        logits = logits_at(model, hidden, torch.zeros_like(columns), columns)
+        total += float(torch.nn.functional.cross_entropy(logits, ids[0, columns + 1], reduction="sum"))
+    return total / len(positions)

@@ -1,0 +1,142 @@
+"""The rehearsal pool: prompts that the base model makes up itself, with what it would answer.
+
+Made once per base model and cached; the night is never told what the base knows. Users' questions are
+sampled from the base by letting it write the user's side of a chat, the idea of self-synthesis
+(Magpie, arXiv 2406.08464); its answers and their top probabilities are what the student is held to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sleepd.durable import publish_dir
+from sleepd.night.chat import ChatFormat
+from sleepd.night.generate import generate
+from sleepd.night.items import Batch, Item, collate, make_item
+from sleepd.night.losses import top_of_base
+
+TOP = 32
+PROMPT_TOKENS = 48
+ANSWER_TOKENS = 64
+VERSION = 2
+_BATCH = 64
+
+Pause = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """One item with the base's top words at every predicted position (positions, k)."""
+
+    item: Item
+    prompt: str
+    answer: str
+    top_ids: Tensor
+    top_log_p: Tensor
+
+
+@dataclass(frozen=True)
+class Pool:
+    """``train`` holds the student to the base; ``held_out`` is never trained and measures whether it stayed."""
+
+    train: tuple[Rehearsed, ...]
+    held_out: tuple[Rehearsed, ...]
+
+
+def rehearse(model: Any, chat: ChatFormat, pairs: Sequence[tuple[str, str]], max_tokens: int, pause: Pause = lambda: None) -> list[Rehearsed]:
+    """Attach the base's probabilities to prompts and answers. ``model`` must be the base, without an adapter."""
+    made = [(p, a, make_item(chat, [{"role": "user", "content": p}], a, f"rehearsal:{i}", value=None, weight=1.0, max_tokens=max_tokens)) for i, (p, a) in enumerate(pairs)]
+    usable = [(p, a, item) for p, a, item in made if item is not None]
+    usable.sort(key=lambda row: len(row[2].ids))
+    device = next(model.parameters()).device
+    result = []
+    for start in range(0, len(usable), _BATCH):
+        pause()
+        group = usable[start : start + _BATCH]
+        batch = collate([item for _, _, item in group], 0)
+        top_ids, top_log_p = top_of_base(model, batch.ids.to(device), batch.mask.to(device), batch.rows, batch.columns, TOP)
+        counts = [len(item.token_weights) for _, _, item in group]
+        for (prompt, answer, item), ids, log_p in zip(group, top_ids.split(counts), top_log_p.split(counts), strict=True):
+            result.append(Rehearsed(item, prompt, answer, ids.clone(), log_p.clone()))
+    return result
+
+
+def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause: Pause) -> list[str]:
+    """Distinct user messages that the base writes at temperature 1."""
+    generator = torch.Generator().manual_seed(seed)
+    prefix = chat.tokenizer(chat.user_prefix, add_special_tokens=False)["input_ids"]
+    found: dict[str, None] = {}
+    for _ in range(8 * count // _BATCH + 8):  # a base that repeats itself ends with a smaller pool, not a hang
+        drawn = generate(model, [prefix] * (2 * _BATCH), chat.end_of_turn, PROMPT_TOKENS, batch_size=2 * _BATCH, temperature=1.0, generator=generator, pause=pause)
+        for one in drawn:
+            text = chat.decode(one.ids)
+            if one.ended and len(text) > 3:
+                found[text] = None
+        if len(found) >= count:
+            break
+    return list(found)[:count]
+
+
+def build(model: Any, chat: ChatFormat, count: int, seed: int, max_tokens: int, pause: Pause) -> list[Rehearsed]:
+    """A new pool: prompts by the base, greedy answers by the base, its probabilities."""
+    prompts = self_made_prompts(model, chat, count, seed, pause)
+    answers = generate(model, [chat.question(p) for p in prompts], chat.end_of_turn, ANSWER_TOKENS, batch_size=2 * _BATCH, pause=pause)
+    pairs = [(p, chat.decode(a.ids)) for p, a in zip(prompts, answers, strict=True)]
+    return rehearse(model, chat, [(p, a) for p, a in pairs if a], max_tokens, pause)
+
+
+def load_or_build(model: Any, chat: ChatFormat, cache_dir: Path, base_sha256: str, count: int, max_tokens: int, pause: Pause = lambda: None) -> Pool:
+    """The pool of this base model. ``count`` prompts; one in sixteen is held out."""
+    key = hashlib.sha256(f"{base_sha256} {count} {max_tokens} {VERSION}".encode()).hexdigest()[:16]
+    folder = cache_dir / f"rehearsal-{key}"
+    if (folder / "pool.json").exists():
+        items = _load(folder)
+    else:
+        items = build(model, chat, count, seed=int(key[:8], 16), max_tokens=max_tokens, pause=pause)
+        _save(items, folder)
+    shuffled = random.Random(key).sample(items, len(items))
+    held_out = max(1, len(items) // 16)
+    return Pool(tuple(shuffled[held_out:]), tuple(shuffled[:held_out]))
+
+
+def _save(items: list[Rehearsed], folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".rehearsal-", dir=folder.parent))
+    try:
+        save_file(
+            {"top_ids": torch.cat([r.top_ids for r in items]), "top_log_p": torch.cat([r.top_log_p for r in items])}, str(staging / "top.safetensors")
+        )
+        rows = [{"prompt": r.prompt, "answer": r.answer, "ids": r.item.ids, "start": r.item.start} for r in items]
+        (staging / "pool.json").write_text(json.dumps(rows))
+        publish_dir(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _load(folder: Path) -> list[Rehearsed]:
+    tensors = load_file(str(folder / "top.safetensors"))
+    items = []
+    at = 0
+    for index, row in enumerate(json.loads((folder / "pool.json").read_text())):
+        count = len(row["ids"]) - row["start"]
+        item = Item(f"rehearsal:{index}", tuple(row["ids"]), row["start"], (1.0,) * count)
+        items.append(Rehearsed(item, row["prompt"], row["answer"], tensors["top_ids"][at : at + count], tensors["top_log_p"][at : at + count]))
+        at += count
+    return items
+
+
+def collate_rehearsed(items: Sequence[Rehearsed], pad: int) -> tuple[Batch, Tensor, Tensor]:
+    """A batch with the base's top words, in the order of its positions."""
+    return collate([r.item for r in items], pad), torch.cat([r.top_ids for r in items]).long(), torch.cat([r.top_log_p for r in items])
