@@ -88,6 +88,10 @@ class ReloadError(SleepdError):
     """The inference service did not take or does not serve the adapter."""
 
 
+class ReloadUnknownError(ReloadError):
+    """The deadline passed without an answer: the service may have taken the adapter or not. Ask for its identity."""
+
+
 class BadJobError(SleepdError):
     """A job directory that the child cannot work with (child exit 3)."""
 

@@ -132,10 +132,14 @@ class BaseModel:
 
 @dataclass(frozen=True)
 class Canary:
-    """A prompt and the exact greedy answer that the child recorded from the candidate in a fresh context."""
+    """A prompt and the exact greedy answer that the child recorded from the candidate in a fresh context.
+
+    ``new``: it asks for a fact that was learned tonight, so the adapter before answers otherwise.
+    """
 
     prompt: str
     answer: str
+    new: bool = False
 
 
 @dataclass(frozen=True)

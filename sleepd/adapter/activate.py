@@ -6,7 +6,6 @@ that is the reloader's work, after the link and with the resolved directory.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 
 from sleepd import durable
@@ -54,7 +53,7 @@ def _point(store: AdapterStore, link: str, adapter_id: str | None) -> None:
             durable.remove_symlink(path)
         return
     store.integrity(adapter_id)
-    if path.is_symlink() and os.readlink(path) == adapter_id:
+    if path.is_symlink() and str(path.readlink()) == adapter_id:
         durable.fsync_dir(store.root)  # a crash may have come between the rename and its fsync
         return
     durable.swap_symlink(path, adapter_id)

@@ -28,7 +28,12 @@ _DTYPE_BYTES = {
     "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
 }  # fmt: skip
 # A server that serves plain LoRA either refuses these or silently answers with something else.
-_PLAIN = {"bias": ("none", None), "use_dora": (False, None), "use_rslora": (False, None), "modules_to_save": (None, [])}
+_PLAIN: dict[str, tuple[object, ...]] = {
+    "bias": ("none", None),
+    "use_dora": (False, None),
+    "use_rslora": (False, None),
+    "modules_to_save": (None, []),
+}
 _TRAIN_AGAIN = "discard this adapter; the next cycle makes a new one"
 
 
@@ -111,17 +116,20 @@ def _tensor(file: Path, name: str, entry: object) -> Tensor:
     dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(dtype, str) or dtype not in _DTYPE_BYTES:
         raise _unsound(file, f"tensor {name} has the unknown dtype {dtype!r}")
-    if not _sizes(shape) or not _sizes(offsets) or len(offsets) != 2:
+    sizes, span = _sizes(shape), _sizes(offsets)
+    if sizes is None or span is None or len(span) != 2:
         raise _unsound(file, f"tensor {name} has the shape {shape!r} and the offsets {offsets!r}")
-    begin, end = offsets
-    expected = math.prod(shape) * _DTYPE_BYTES[dtype]
-    if end - begin != expected:
-        raise _unsound(file, f"tensor {name} of shape {shape} needs {expected} bytes and is given {end - begin}")
-    return Tensor(name, dtype, tuple(shape), begin, end)
+    expected = math.prod(sizes) * _DTYPE_BYTES[dtype]
+    if span[1] - span[0] != expected:
+        raise _unsound(file, f"tensor {name} of shape {shape} needs {expected} bytes and is given {span[1] - span[0]}")
+    return Tensor(name, dtype, sizes, span[0], span[1])
 
 
-def _sizes(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, int) and not isinstance(item, bool) and item >= 0 for item in value)
+def _sizes(value: object) -> tuple[int, ...] | None:
+    """A list of sizes, or None when it is no such list."""
+    if not isinstance(value, list) or not all(isinstance(item, int) and not isinstance(item, bool) and item >= 0 for item in value):
+        return None
+    return tuple(value)
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

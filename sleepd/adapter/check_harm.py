@@ -25,8 +25,14 @@ def check_text(result: Mapping[str, object], limits: Limits, expected: Expected)
     if min(tokens) <= 0 or min(*base, *candidate) < 0:
         raise EvidenceError("evaluation.text holds a passage without tokens or a loss below zero")
     rise, bound = increase(base, candidate, tokens), upper_bound(base, candidate, tokens, _SEED)
-    numbers = {"passages": float(len(base)), "tokens": sum(tokens), "rise": rise, "upper_bound": bound, "max_text_loss": limits.max_text_loss}
-    detail = f"unseen text {rise:+.4f} nat per token over the base, at most {bound:+.4f} with 95 % confidence (limit {limits.max_text_loss:+.4f})"
+    numbers = {
+        "passages": float(len(base)),
+        "tokens": sum(tokens),
+        "rise": rise,
+        "upper_bound": bound,
+        "max_text_loss": limits.max_text_loss,
+    }
+    detail = f"unseen text {rise:+.4f} nat a token over the base, at most {bound:+.4f} (95 % bound; limit {limits.max_text_loss:+.4f})"
     return GateCheck("text", bound <= limits.max_text_loss, detail, numbers)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from sleepd.adapter import evidence
@@ -50,7 +49,7 @@ def check_integrity(result: Mapping[str, object], limits: Limits, expected: Expe
         faults.append(f"norm {norm:.4f} of the base's weights, limit {limits.max_norm_ratio:.4f}")
     numbers = {"trainable_parameters": float(trainable), "norm_ratio": norm, "max_norm_ratio": limits.max_norm_ratio, "scale": scale}
     sound = f"{trainable} trainable parameters, finite, changed, norm {norm:.4f} of the base's weights (limit {limits.max_norm_ratio:.4f})"
-    return GateCheck("integrity", not faults, "; ".join(faults) or sound, {key: v for key, v in numbers.items() if math.isfinite(v)})
+    return GateCheck("integrity", not faults, "; ".join(faults) or sound, numbers)
 
 
 def _file_faults(result: Mapping[str, object], expected: Expected) -> list[str]:

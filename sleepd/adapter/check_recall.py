@@ -28,7 +28,7 @@ def check_new_facts(result: Mapping[str, object], limits: Limits, expected: Expe
     base, candidate = ([_answers(card, key) for card in cards] for key in ("base", "candidate"))
     unknown = [now for before, now in zip(base, candidate, strict=True) if not graduates(before)]
     if not unknown:
-        return _without_new_facts(result, len(cards), expected)
+        return _without_new_facts(result, len(cards))
     learned = sum(graduates(now) for now in unknown)
     recall = learned / len(unknown)
     right = sum(sum(now) for now in unknown) / (TEST_WORDINGS * len(unknown))
@@ -39,20 +39,21 @@ def check_new_facts(result: Mapping[str, object], limits: Limits, expected: Expe
         "min_new_recall": limits.min_new_recall,
         "wordings_right": right,
     }
-    measured = f"{learned} of {len(unknown)} new facts recalled in words that were not trained ({recall:.0%}, at least {limits.min_new_recall:.0%})"
+    measured = f"{learned} of {len(unknown)} new facts recalled in untrained words ({recall:.0%}, at least {limits.min_new_recall:.0%})"
     if learned == 0:
         return GateCheck("new_facts", False, f"nothing was learned: {measured}", numbers)
     stuck = f"; {len(unknown) - learned} did not stick" if learned < len(unknown) else ""
     return GateCheck("new_facts", recall >= limits.min_new_recall, measured + stuck, numbers)
 
 
-def _without_new_facts(result: Mapping[str, object], known: int, expected: Expected) -> GateCheck:
-    """A night of examples, or of earlier cards trained again, is judged by the other checks."""
-    examples = evidence.count(result, "training.examples")
-    earlier = len(evidence.rows(result, "evaluation.old")) if evidence.count(result, "training.cards") > known else 0
+def _without_new_facts(result: Mapping[str, object], known: int) -> GateCheck:
+    """A night of examples, or of earlier facts trained again, is judged by the other checks."""
+    examples, earlier = evidence.count(result, "training.examples"), len(evidence.rows(result, "evaluation.old"))
     numbers = {"new_cards": 0.0, "known_to_base": float(known), "examples": float(examples), "earlier_cards": float(earlier)}
     if examples + earlier == 0:
-        return GateCheck("new_facts", False, f"nothing was learned: no new facts ({known} known to the base already) and no examples", numbers)
+        return GateCheck(
+            "new_facts", False, f"nothing was learned: no new facts ({known} known to the base already) and no examples", numbers
+        )
     detail = f"no new facts; {examples} examples and {earlier} earlier facts are judged by the other checks"
     return GateCheck("new_facts", True, detail, numbers)
 
@@ -89,7 +90,9 @@ def check_rehearsal(result: Mapping[str, object], limits: Limits, expected: Expe
         raise EvidenceError(f"evaluation.rehearsal has {len(same)} items and at least {MIN_REHEARSAL_ITEMS} are needed")
     share = sum(same) / len(same)
     numbers = {"items": float(len(same)), "agreement": share, "min_rehearsal_agreement": limits.min_rehearsal_agreement}
-    detail = f"{sum(same)} of {len(same)} held-out prompts answered like the base ({share:.1%}, at least {limits.min_rehearsal_agreement:.1%})"
+    detail = (
+        f"{sum(same)} of {len(same)} held-out prompts answered like the base ({share:.1%}, at least {limits.min_rehearsal_agreement:.1%})"
+    )
     return GateCheck("rehearsal", share >= limits.min_rehearsal_agreement, detail, numbers)
 
 

@@ -6,6 +6,7 @@ the wrong type or not finite refuses the candidate with that reason, and ``judge
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from sleepd.adapter.check_harm import check_collapse, check_text
@@ -44,8 +45,11 @@ def judge(result: Mapping[str, object], limits: Limits, expected: Expected) -> G
 
 def _closed(name: str, check: Check, result: Mapping[str, object], limits: Limits, expected: Expected) -> GateCheck:
     try:
-        return check(result, limits, expected)
+        verdict = check(result, limits, expected)
     except EvidenceError as error:
         return GateCheck(name, False, f"refused, because {error}")
     except ArithmeticError as error:  # measurements so large that their sum overflows
         return GateCheck(name, False, f"refused, because its numbers cannot be worked with ({error})")
+    if not all(map(math.isfinite, verdict.numbers.values())):
+        return GateCheck(name, False, "refused, because its numbers are not finite")
+    return verdict

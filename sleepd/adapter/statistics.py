@@ -20,7 +20,7 @@ def mcnemar(lost: int, gained: int) -> float:
     """
     changed = lost + gained
     tail = sum(math.comb(changed, k) for k in range(lost, changed + 1))
-    return tail / 2**changed
+    return tail / (1 << changed)
 
 
 def increase(before: Sequence[float], after: Sequence[float], weights: Sequence[float]) -> float:
@@ -29,7 +29,12 @@ def increase(before: Sequence[float], after: Sequence[float], weights: Sequence[
 
 
 def upper_bound(
-    before: Sequence[float], after: Sequence[float], weights: Sequence[float], seed: int, confidence: float = 0.95, resamples: int = RESAMPLES
+    before: Sequence[float],
+    after: Sequence[float],
+    weights: Sequence[float],
+    seed: int,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
 ) -> float:
     """The upper bound of ``increase`` at one-sided ``confidence``, by drawing whole passages with replacement.
 

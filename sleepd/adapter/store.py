@@ -98,7 +98,7 @@ class AdapterStore:
             if link.exists():
                 raise StoreError(f"{link} is not a link", f"move {link} away and choose an adapter with `sleepd activate`")
             return None
-        target = os.readlink(link)
+        target = str(link.readlink())
         remedy = "choose an adapter with `sleepd activate N`, or `sleepd activate base`"
         if cycle_number(target) is None:
             raise StoreError(f"{link} points to {target}, which is not a cycle of this store", remedy)
@@ -123,6 +123,7 @@ class AdapterStore:
         _check_contents(name, documents, provenance, hashes[artifact.WEIGHTS])
         if (self.root / name).exists():
             self._check_same(name, hashes)
+            durable.fsync_dir(self.root)  # a crash may have come between the rename and its fsync
             return name
         staging = self._new_staging(name)
         self._check_space(sum((candidate_dir / file).stat().st_size for file in hashes))
@@ -162,7 +163,9 @@ class AdapterStore:
             return []
         removed = []
         staging = self.root / STAGING
-        hidden = [e for parent in (self.root, self.root / QUARANTINE) if parent.is_dir() for e in parent.iterdir() if e.name.startswith(".")]
+        hidden = [
+            e for parent in (self.root, self.root / QUARANTINE) if parent.is_dir() for e in parent.iterdir() if e.name.startswith(".")
+        ]
         for entry in sorted([*(staging.iterdir() if staging.is_dir() else ()), *hidden]):
             _remove(entry)
             removed.append(entry.name)
@@ -201,7 +204,8 @@ class AdapterStore:
     def _check_space(self, size: int) -> None:
         free = self._free(self.root)
         if free < size + RESERVE_BYTES:
-            message = f"{self.root} has {free / 2**20:.1f} MB free; {size / 2**20:.1f} MB and {RESERVE_BYTES / 2**20:.0f} MB of reserve are needed"
+            needed, reserve, have = (amount / 2**20 for amount in (size, RESERVE_BYTES, free))
+            message = f"{self.root} has {have:.1f} MB free; {needed:.1f} MB and {reserve:.0f} MB of reserve are needed"
             raise StoreError(message, "free some space, or lower adapters.keep so that fewer old cycles stay")
 
     def _check_same(self, name: str, hashes: Mapping[str, str]) -> None:
@@ -217,7 +221,9 @@ def _check_contents(name: str, documents: Mapping[str, object], provenance: Mapp
     if missing or surplus:
         raise StoreError(f"{name} cannot be published: missing {missing}, not wanted {surplus}", "a cycle directory is complete or absent")
     if provenance["adapter_sha256"] != weights:
-        message = f"{name} cannot be published: its weights have sha256 {weights[:16]}, the result says {str(provenance['adapter_sha256'])[:16]}"
+        message = (
+            f"{name} cannot be published: its weights have sha256 {weights[:16]}, the result says {str(provenance['adapter_sha256'])[:16]}"
+        )
         raise StoreError(message, "the candidate changed after it was judged; run the cycle again")
 
 

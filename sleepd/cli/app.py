@@ -1,4 +1,4 @@
-"""Owns the table of verbs, the options that every verb takes, and how an error reaches the shell.
+"""Owns the table of verbs, and how an error reaches the shell.
 
 A verb's module is imported only when that verb is called, so ``sleepd status`` costs what status needs and nothing else. A module of a
 verb offers ``command``. It must not import the daemon, torch or pydantic at its top.
@@ -11,12 +11,11 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
 
 import click
 
+from sleepd.cli.options import target_options
 from sleepd.cli.target import Target
 from sleepd.errors import ExitCode, SleepdError
 
@@ -40,9 +39,6 @@ VERBS: Mapping[str, str] = {
     "lab": "sleepd.lab.cli",
 }
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
 class VerbGroup(click.Group):
     """Finds a verb in the table and imports it then."""
 
@@ -56,36 +52,6 @@ class VerbGroup(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{VERBS[cmd_name]}.command is {type(command).__name__}, not a click command")
         return command
-
-
-def _remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    if value is not None:
-        setattr(ctx.ensure_object(Target), str(parameter.name), value)
-
-
-def target_options(function: Function) -> Function:
-    """``-c`` and ``--instance``: which daemon is meant. They may stand before the verb or after it."""
-    chosen = click.option(
-        "-c",
-        "--config",
-        "config_file",
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE",
-        expose_value=False,
-        callback=_remember,
-        help="The configuration file, instead of the search path.",
-    )
-    instance = click.option(
-        "--instance", metavar="NAME", expose_value=False, callback=_remember, help="A further instance, as sleepd@NAME.service runs it."
-    )
-    return chosen(instance(function))
-
-
-def json_option(function: Function) -> Function:
-    """``--json``: one JSON document on stdout, for an error too."""
-    return click.option(
-        "--json", "json", is_flag=True, default=None, expose_value=False, callback=_remember, help="Print one JSON document."
-    )(function)
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -139,4 +105,4 @@ def _tell(message: str, remedy: str, exit_code: int, as_json: bool) -> int:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return "; ".join(" ".join(line.split()) for line in text.splitlines() if line.strip())

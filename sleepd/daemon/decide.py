@@ -86,6 +86,16 @@ def decide(snapshot: Snapshot, thresholds: Thresholds, *, force: bool = False, k
     return Decision(True, f"Ready: {totals.usable} experiences ({totals.new} new), sufficient time elapsed", checks, chosen)
 
 
+def seconds_until_change(snapshot: Snapshot, thresholds: Thresholds) -> float | None:
+    """When time alone will turn a check that fails now; None when only an event can."""
+    waits = []
+    if snapshot.quiet_minutes is not None and snapshot.quiet_minutes < thresholds.idle_minutes:
+        waits.append((thresholds.idle_minutes - snapshot.quiet_minutes) * 60)
+    if snapshot.hours_since_last is not None and snapshot.hours_since_last < thresholds.min_hours_between_sleep:
+        waits.append((thresholds.min_hours_between_sleep - snapshot.hours_since_last) * 3600)
+    return min(waits, default=None)
+
+
 def choose_kind(snapshot: Snapshot, thresholds: Thresholds) -> CycleKind:
     """Deep in DEEP_NIGHT when it is due: every so many nights, after two rejections, or near the norm cap.
 

@@ -98,12 +98,6 @@ class CycleLedger:
             raise self._unknown(number)
         return row
 
-    def list(self, limit: int | None = None) -> list[CycleRow]:
-        """Newest first."""
-        return [
-            _cycle(row) for row in self._db.rows("SELECT * FROM cycles ORDER BY number DESC LIMIT ?", (-1 if limit is None else limit,))
-        ]
-
     def committed(self, limit: int | None = None) -> list[CycleRow]:
         """Committed cycles, newest first."""
         rows = self._db.rows(
@@ -138,6 +132,12 @@ class CycleLedger:
 
     def tagged(self) -> set[int]:
         return {row["number"] for row in self._db.rows("SELECT number FROM cycles WHERE tag IS NOT NULL")}
+
+    def list(self, limit: int | None = None) -> list[CycleRow]:
+        """Newest first."""
+        return [
+            _cycle(row) for row in self._db.rows("SELECT * FROM cycles ORDER BY number DESC LIMIT ?", (-1 if limit is None else limit,))
+        ]
 
     def _first(self, where: str, *parameters: int) -> CycleRow | None:
         row = self._db.row(f"SELECT * FROM cycles {where}", parameters)

@@ -10,7 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -131,7 +131,7 @@ def stamp(now: datetime) -> str:
     """An aware moment as the ledger stores it: UTC, ISO 8601 with offset."""
     if now.tzinfo is None:
         raise ValueError(f"the ledger stores aware times only, not {now.isoformat()}")
-    return now.astimezone(timezone.utc).isoformat()
+    return now.astimezone(UTC).isoformat()
 
 
 def moment(text: str) -> datetime:
@@ -162,7 +162,8 @@ def _explain(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return LedgerError(
             f"ledger {path} is damaged: {error}",
-            f"stop sleepd, move {path.name}* out of {path.parent} and start it again: the ledger is rebuilt from the cycles' records and the buffers",
+            f"stop sleepd, move {path.name}* out of {path.parent} and start it again: "
+            "the ledger is rebuilt from the cycles' records and the buffers",
         )
     remedies = {
         sqlite3.SQLITE_BUSY: "another process holds it; stop the other writer and try again",

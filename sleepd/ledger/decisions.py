@@ -50,14 +50,14 @@ class DecisionLedger:
 
 
 def _outcome(decision: Decision) -> str:
-    """What makes two decisions the same: the first failed check, or the reason where none failed.
+    """What makes two decisions the same: the check that decided, or the reason where it is no check's.
 
     Not the wording of the reason: "0.4 h of 6.0 h" changes with every look and is no other decision.
     """
-    failed = [check.name for check in decision.checks if not check.ok]
     if decision.should_run:
         return f"run {decision.kind}"
-    return f"wait {failed[0]}" if failed else f"wait: {decision.reason}"
+    decisive = [check.name for check in decision.checks if not check.ok and check.detail == decision.reason]
+    return f"wait {decisive[0]}" if decisive else f"wait: {decision.reason}"
 
 
 def _decision(text: str) -> Decision:

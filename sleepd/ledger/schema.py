@@ -136,9 +136,11 @@ COUNTS = (
     f"""CREATE TRIGGER experiences_added AFTER INSERT ON experiences BEGIN
         UPDATE totals SET experiences = experiences + 1, usable = usable + NEW.usable, examples = examples + NEW.example,
             with_cards = with_cards + NEW.with_cards, new = new + (NEW.usable = 1 AND NEW.trained_by IS NULL), own = own + NEW.own;
-        INSERT INTO tallies VALUES ('prompt', NEW.prompt_key, 1) ON CONFLICT DO UPDATE SET n = n + 1;
-        INSERT INTO tallies SELECT 'session', NEW.session, 1 WHERE NEW.session IS NOT NULL ON CONFLICT DO UPDATE SET n = n + 1;
-        INSERT INTO tallies SELECT DISTINCT 'reason', {_REASON}, 1 FROM json_each(NEW.reasons) AS r WHERE true ON CONFLICT DO UPDATE SET n = n + 1;
+        INSERT INTO tallies VALUES ('prompt', NEW.prompt_key, 1) ON CONFLICT (family, key) DO UPDATE SET n = n + 1;
+        INSERT INTO tallies SELECT 'session', NEW.session, 1 WHERE NEW.session IS NOT NULL
+            ON CONFLICT (family, key) DO UPDATE SET n = n + 1;
+        INSERT INTO tallies SELECT DISTINCT 'reason', {_REASON}, 1 FROM json_each(NEW.reasons) AS r WHERE true
+            ON CONFLICT (family, key) DO UPDATE SET n = n + 1;
     END""",
     f"""CREATE TRIGGER experiences_removed AFTER DELETE ON experiences BEGIN
         UPDATE totals SET experiences = experiences - 1, usable = usable - OLD.usable, examples = examples - OLD.example,

@@ -161,7 +161,7 @@ class Fit:
             rehearsed, top_ids, top_log_p = collate_rehearsed(self._rehearsal_batch(rng), self.pad)
             hidden = hidden_states(self.model, rehearsed.ids.to(self.device), rehearsed.mask.to(self.device))
             logits = logits_at(self.model, hidden, rehearsed.rows, rehearsed.columns)
-            (self.fit.kl_weight * kl_to_base(logits, top_ids, top_log_p)).backward()
+            (self.fit.kl_weight * kl_to_base(logits, top_ids, top_log_p).mean()).backward()
             self.state.tokens += int(rehearsed.mask.sum())
         torch.nn.utils.clip_grad_norm_(self.parameters, self.fit.clip)
         self.optimizer.step()

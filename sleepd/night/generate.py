@@ -79,7 +79,7 @@ def _generate_batch(
         logits = output.logits[:, -1].float()
         chosen = _choose(logits, temperature, generator)
         log_p = torch.log_softmax(logits, -1)
-        entropy = -(log_p.exp() * log_p).sum(-1).tolist()
+        entropy = (-(log_p.exp() * log_p).sum(-1)).tolist()
         for row, (index, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
             tokens[index].append(token)
             entropies[index].append(entropy[row])

@@ -39,7 +39,7 @@ def answer_loss(logits: Tensor, labels: Tensor, token_weights: Tensor, rows: Ten
 
 
 def kl_to_base(logits: Tensor, top_ids: Tensor, top_log_p: Tensor) -> Tensor:
-    """Mean KL(base || student) in nats a token, from the base's top words and the mass of the rest.
+    """KL(base || student) in nats at every position, from the base's top words and the mass of the rest.
 
     ``top_ids``, ``top_log_p``: (positions, k). The tail is one more outcome, so the sum is a lower
     bound of the full KL that is exact when the student keeps the shape of the tail.
@@ -51,8 +51,8 @@ def kl_to_base(logits: Tensor, top_ids: Tensor, top_log_p: Tensor) -> Tensor:
     p = top_log_p.exp()
     p_tail = (1 - p.sum(1)).clamp(min=1e-6)
     q_tail = (1 - student.exp().sum(1)).clamp(min=1e-6)
-    divergence = (p * (top_log_p - student)).sum(1) + p_tail * (p_tail.log() - q_tail.log())
-    return divergence.mean()
+    divergence: Tensor = (p * (top_log_p - student)).sum(1) + p_tail * (p_tail.log() - q_tail.log())
+    return divergence
 
 
 @torch.inference_mode()

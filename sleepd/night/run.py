@@ -189,12 +189,15 @@ def _evaluate(
     reporter.step(1, 2, force=True)
     after = measure()
     agreed = evaluate.answers(model, chat, [r.prompt for r in pool.held_out], pause, rehearsal.ANSWER_TOKENS)
+    kl = evaluate.divergences(model, pool.held_out, base.pad, pause)
     best = {k.card.id: k.best for k in curated.living}
     evaluation = {
         "new": [{"card_id": c, "base": before["new"][c], "candidate": after["new"][c]} for c in new_sets],
         "reverse": [{"card_id": c, "base": before["reverse"][c], "candidate": after["reverse"][c]} for c in reverse_sets],
         "old": [{"card_id": c, "best": best[c], "base": before["old"][c][0], "candidate": after["old"][c][0]} for c in old_sets],
-        "rehearsal": [{"prompt": r.prompt, "same": r.answer == answer} for r, answer in zip(pool.held_out, agreed, strict=True)],
+        "rehearsal": [
+            {"prompt": r.prompt, "same": r.answer == answer, "kl": round(nats, 6)} for r, answer, nats in zip(pool.held_out, agreed, kl, strict=True)
+        ],
         "text": {"base": before["text"], "candidate": after["text"], "tokens": [int(ids.shape[1]) for ids in encoded]},
         "collapse": {"base": before["collapse"], "candidate": after["collapse"]},
     }

@@ -76,7 +76,9 @@ def resolve_active(adapters: Path) -> Path | None:
     try:
         target = link.resolve(strict=True)
     except (OSError, RuntimeError) as error:
-        raise StoreError(f"{link} points to {link.readlink()}, which does not exist", "point it at a complete cycle: sleepd activate N") from error
+        raise StoreError(
+            f"{link} points to {link.readlink()}, which does not exist", "point it at a complete cycle: sleepd activate N"
+        ) from error
     if not target.is_dir():
         raise StoreError(f"{link} points to {target}, which is not a directory", "point it at a complete cycle: sleepd activate N")
     return target
@@ -124,16 +126,21 @@ def _check_manifest(directory: Path, digest: str, base_sha256: str) -> None:
     if not path.exists():
         return
     manifest = _document(path)
-    files = manifest.get("files")
-    recorded = files.get(WEIGHTS) if isinstance(files, dict) else None
-    if isinstance(recorded, str) and recorded != digest:
+    recorded = _nested(manifest, "files", WEIGHTS, "sha256")
+    if recorded is not None and recorded != digest:
         raise StoreError(f"{directory / WEIGHTS} has sha256 {digest[:12]}, its manifest says {recorded[:12]}", _again(directory))
-    base = manifest.get("base_sha256")
-    if isinstance(base, str) and base != base_sha256:
+    base = _nested(manifest, "base", "sha256")
+    if base is not None and base != base_sha256:
         raise StoreError(
             f"{directory.name} was trained on base model {base[:12]}, but {base_sha256[:12]} is served",
             "set model.path to the model it was trained on, or activate an adapter of this one",
         )
+
+
+def _nested(document: object, *keys: str) -> str | None:
+    for key in keys:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document if isinstance(document, str) else None
 
 
 def _config(directory: Path, document: Mapping[str, Any]) -> _Config:
@@ -147,7 +154,9 @@ def _config(directory: Path, document: Mapping[str, Any]) -> _Config:
         raise StoreError(f"{where}: bias is {document['bias']!r}, only none is served", 'train with bias="none"')
     init = document.get("init_lora_weights")
     if init not in _PLAIN_INITS:
-        raise StoreError(f"{where}: init_lora_weights is {init!r}, which changes the base model's weights", "convert it to plain LoRA when saving")
+        raise StoreError(
+            f"{where}: init_lora_weights is {init!r}, which changes the base model's weights", "convert it to plain LoRA when saving"
+        )
     rank, alpha = document.get("r"), document.get("lora_alpha")
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
         raise StoreError(f"{where}: r is {rank!r}, not a rank", _again(directory))

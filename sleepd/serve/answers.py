@@ -41,7 +41,12 @@ def usage(prompt_tokens: int, completion_tokens: int) -> Document:
 
 
 def sleepd(identity: Identity) -> Document:
-    return {"adapter": identity.label, "adapter_id": identity.adapter_id, "adapter_sha256": identity.adapter_sha256, "generation": identity.generation}
+    return {
+        "adapter": identity.label,
+        "adapter_id": identity.adapter_id,
+        "adapter_sha256": identity.adapter_sha256,
+        "generation": identity.generation,
+    }
 
 
 def completion(answer_id: str, created: int, model: str, identity: Identity, text: str, reason: FinishReason, counts: Document) -> Document:

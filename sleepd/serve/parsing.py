@@ -53,7 +53,9 @@ def parse_chat(document: Mapping[str, Any], defaults: SamplingDefaults, max_new_
             raise RequestError(f"{name} is not supported", f"leave {name} out", code="unsupported_parameter", param=name)
     n = document.get("n")
     if n is not None and (isinstance(n, bool) or n != 1):
-        raise RequestError(f"n is {n!r}; one answer a request is supported", "send n=1 and repeat the request", code="unsupported_parameter", param="n")
+        raise RequestError(
+            f"n is {n!r}; one answer a request is supported", "send n=1 and repeat the request", code="unsupported_parameter", param="n"
+        )
     options = document.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise _wrong("stream_options", options, "an object")
@@ -92,7 +94,9 @@ def _message(where: str, entry: object) -> Message:
     if not isinstance(role, str) or role not in _ROLES:
         raise _wrong(f"{where}.role", role, f"one of {', '.join(_ROLES)}")
     if entry.get("tool_calls"):
-        raise RequestError(f"{where}.tool_calls is not supported", "send text messages only", code="unsupported_parameter", param=f"{where}.tool_calls")
+        raise RequestError(
+            f"{where}.tool_calls is not supported", "send text messages only", code="unsupported_parameter", param=f"{where}.tool_calls"
+        )
     content = entry.get("content")
     if isinstance(content, list):
         content = "".join(_part(f"{where}.content[{index}]", part) for index, part in enumerate(content))
@@ -104,7 +108,9 @@ def _message(where: str, entry: object) -> Message:
 
 def _part(where: str, part: object) -> str:
     if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-        raise _wrong(where, part.get("type") if isinstance(part, dict) else part, 'a part {"type": "text", "text": ...}; this model reads text only')
+        raise _wrong(
+            where, part.get("type") if isinstance(part, dict) else part, 'a part {"type": "text", "text": ...}; this model reads text only'
+        )
     return str(part["text"])
 
 
@@ -159,7 +165,9 @@ def _check_unicode(where: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise RequestError(f"{where} holds half of a surrogate pair at character {error.start}", "send valid Unicode", param=where) from error
+        raise RequestError(
+            f"{where} holds half of a surrogate pair at character {error.start}", "send valid Unicode", param=where
+        ) from error
 
 
 def _wrong(where: str, value: object, wanted: str) -> RequestError:

@@ -42,7 +42,9 @@ def from_loaded(loaded: Loaded) -> ServeSettings:
     """Raises ConfigError when no model is configured."""
     config = loaded.config
     if not config.model.path:
-        raise ConfigError("model.path is not set, so there is nothing to serve", "set model.path in sleepd.toml to the base model's directory")
+        raise ConfigError(
+            "model.path is not set, so there is nothing to serve", "set model.path in sleepd.toml to the base model's directory"
+        )
     serve = config.serve
     buffer: Path | None = None
     if serve.capture:

@@ -15,7 +15,14 @@ class RequestError(SleepdError):
     """A request that gets an error instead of an answer. ``status`` is the HTTP status, ``param`` the field at fault."""
 
     def __init__(
-        self, message: str, remedy: str = "", *, status: int = 400, code: str = "invalid_value", param: str | None = None, retry_after: int | None = None
+        self,
+        message: str,
+        remedy: str = "",
+        *,
+        status: int = 400,
+        code: str = "invalid_value",
+        param: str | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message, remedy)
         self.status = status

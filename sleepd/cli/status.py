@@ -1,0 +1,99 @@
+"""``sleepd status``: everything about the daemon on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from sleepd.cli import output
+from sleepd.cli.options import json_option, target_options
+from sleepd.cli.target import Target
+
+
+@click.command()
+@target_options
+@json_option
+@click.pass_obj
+def command(target: Target) -> None:
+    """Phase, decision, running cycle, active adapter, inference health."""
+    document = target.call("status")
+    if target.json:
+        output.print_json(document)
+        return
+    output.pairs(rows(document))
+
+
+def rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The status document as labels and values."""
+    instance = f", instance {document['instance']}" if document.get("instance") else ""
+    return [
+        ("sleepd", f"{document['version']}{instance}"),
+        ("phase", _phase(document)),
+        ("decision", _decision(document)),
+        ("cycle", _cycle(document["cycle"])),
+        ("active", _active(document["active"])),
+        ("last cycle", _last(document["last_cycle"])),
+        ("inference", _inference(document["inference"])),
+        ("experiences", _totals(document["totals"])),
+        ("quarantine", _quarantine(document["quarantine"])),
+    ]
+
+
+def _phase(document: Mapping[str, Any]) -> str:
+    change = document.get("next_phase_change")
+    return f"{document['phase']}, until {output.local(change)}" if change else str(document["phase"])
+
+
+def _decision(document: Mapping[str, Any]) -> str:
+    decision = document["decision"]
+    if document.get("paused"):
+        return click.style("paused", fg="yellow") + f": {decision['reason']}"
+    answer = click.style("sleep now", fg="green") if decision["should_run"] else "not now"
+    return f"{answer}: {decision['reason']}"
+
+
+def _cycle(cycle: Mapping[str, Any] | None) -> str:
+    if cycle is None:
+        return "none running"
+    progress = cycle.get("progress")
+    percent = progress.get("percent") if isinstance(progress, Mapping) else progress
+    shown = f", {percent:.0f} %" if isinstance(percent, int | float) else ""
+    return click.style(f"{cycle['id']} ({cycle['kind']}): {cycle['stage']}{shown}", fg="cyan")
+
+
+def _active(active: Mapping[str, Any] | None) -> str:
+    if active is None:
+        return "base (no adapter)"
+    return f"{active['id']}, since {output.local(active.get('since'))}, sha256 {str(active.get('sha256') or '-')[:12]}"
+
+
+def _last(cycle: Mapping[str, Any] | None) -> str:
+    if cycle is None:
+        return "none yet"
+    return "\n".join([f"{cycle['id']} {output.verdict(cycle['verdict'])}", *map(str, cycle.get("reasons") or [])])
+
+
+def _inference(inference: Mapping[str, Any]) -> str:
+    if inference["kind"] == "none":
+        return "none: nobody is told about new adapters (set inference.kind)"
+    if inference.get("healthy") is None:
+        return f"{inference['kind']}: health unknown"
+    health = click.style("healthy", fg="green") if inference["healthy"] else click.style("not healthy", fg="red")
+    served = inference.get("served")
+    name = (served.get("adapter_id") or "base") if isinstance(served, Mapping) else served
+    detail = served.get("detail") if isinstance(served, Mapping) else ""
+    return f"{inference['kind']}: {health}" + (f", serves {name}" if inference["healthy"] and name else "") + (f": {detail}" if detail else "")
+
+
+def _totals(totals: Mapping[str, Any]) -> str:
+    return f"{totals['experiences']:,}, of them {totals['usable']:,} usable, {totals['new']:,} new since the last cycle"
+
+
+def _quarantine(quarantine: Any) -> str:
+    if isinstance(quarantine, Mapping):
+        return ", ".join(f"{count} {kind}" for kind, count in quarantine.items()) or "empty"
+    if isinstance(quarantine, list):
+        return output.plural(len(quarantine), "entry", "entries")
+    return output.plural(quarantine, "entry", "entries") if quarantine else "empty"
