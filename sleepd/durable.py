@@ -1,8 +1,9 @@
 """Files that survive a crash: the only place that renames and fsyncs.
 
-Every public call is complete and on disk when it returns, or raises and leaves the old state. The
-order is always: write beside, fsync the file, rename over, fsync the directory. An fsync error is an
-error of the step. ``operations`` is the seam through which tests record the order and inject faults.
+Every public call is complete and on disk when it returns, or raises StoreError and leaves the old state
+or the new one, whole; which of the two is certain only until the rename. The order is always: write
+beside, fsync the file, rename over, fsync the directory. An fsync error is an error of the step.
+``operations`` is the seam through which tests record the order and inject faults.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,19 +65,20 @@ def _write_all(descriptor: int, data: bytes) -> None:
 def write_atomic(path: Path, data: bytes | str, mode: int = FILE_MODE) -> None:
     """Replace ``path`` with ``data``: readers see the old content or the new, never a mixture."""
     payload = data.encode() if isinstance(data, str) else data
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
+    with _explained(path):
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
-            os.fchmod(descriptor, mode)
-            _write_all(descriptor, payload)
-            operations.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        operations.rename(temporary, str(path))
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise _explained(error, path) from error
-    fsync_dir(path.parent)
+            try:
+                os.fchmod(descriptor, mode)
+                _write_all(descriptor, payload)
+                operations.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            operations.rename(temporary, str(path))
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        fsync_dir(path.parent)
 
 
 def write_json(path: Path, value: Any, mode: int = FILE_MODE) -> None:
@@ -90,7 +93,7 @@ def publish_dir(staging: Path, target: Path) -> None:
     """
     if target.exists():
         raise StoreError(f"{target} exists already", "a published directory never changes; choose the next number")
-    try:
+    with _explained(target):
         for root, _, files in os.walk(staging, topdown=False):
             for name in files:
                 os.chmod(Path(root, name), FILE_MODE)
@@ -101,27 +104,27 @@ def publish_dir(staging: Path, target: Path) -> None:
         fsync_dir(target.parent)
         if staging.parent != target.parent:
             fsync_dir(staging.parent)
-    except OSError as error:
-        raise _explained(error, target) from error
 
 
 def swap_symlink(link: Path, target: str) -> None:
     """Point ``link`` at ``target`` (a name relative to the link's directory) in one rename."""
     temporary = link.with_name(f".{link.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    try:
-        operations.symlink(target, str(temporary))
-        operations.rename(str(temporary), str(link))
-    except OSError as error:
+    with _explained(link):
         temporary.unlink(missing_ok=True)
-        raise _explained(error, link) from error
-    fsync_dir(link.parent)
+        try:
+            operations.symlink(target, str(temporary))
+            operations.rename(str(temporary), str(link))
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        fsync_dir(link.parent)
 
 
 def remove_symlink(link: Path) -> None:
     """Remove a link, durably; a missing one is fine."""
-    link.unlink(missing_ok=True)
-    fsync_dir(link.parent)
+    with _explained(link):
+        link.unlink(missing_ok=True)
+        fsync_dir(link.parent)
 
 
 def remove_dir(path: Path) -> None:
@@ -129,9 +132,10 @@ def remove_dir(path: Path) -> None:
     if not path.exists():
         return
     doomed = path.with_name(f".doomed-{path.name}-{os.getpid()}")
-    operations.rename(str(path), str(doomed))
-    fsync_dir(path.parent)
-    shutil.rmtree(doomed)
+    with _explained(path):
+        operations.rename(str(path), str(doomed))
+        fsync_dir(path.parent)
+        shutil.rmtree(doomed)
 
 
 def sha256_file(path: Path) -> str:
@@ -139,13 +143,18 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _explained(error: OSError, path: Path) -> StoreError:
-    remedies = {
-        errno.ENOSPC: f"free some space on the file system of {path.parent}",
-        errno.EDQUOT: f"raise the quota on the file system of {path.parent}",
-        errno.EROFS: f"mount the file system of {path.parent} read-write",
-        errno.EACCES: f"give this user write access to {path.parent}",
-        errno.EIO: "check the disk: the kernel could not make the data durable",
-    }
-    remedy = remedies.get(error.errno or 0, f"check {path.parent}")
-    return StoreError(f"cannot write {path}: {error.strerror or error}", remedy)
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Every failing system call becomes one error that names the file and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        remedies = {
+            errno.ENOSPC: f"free some space on the file system of {path.parent}",
+            errno.EDQUOT: f"raise the quota on the file system of {path.parent}",
+            errno.EROFS: f"mount the file system of {path.parent} read-write",
+            errno.EACCES: f"give this user write access to {path.parent}",
+            errno.EIO: "check the disk: the kernel could not make the data durable",
+        }
+        remedy = remedies.get(error.errno or 0, f"check {path.parent}")
+        raise StoreError(f"cannot write {path}: {error.strerror or error}", remedy) from error

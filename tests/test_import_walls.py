@@ -26,7 +26,9 @@ def loaded_after(statement: str) -> set[str]:
     return set(shown.stdout.split())
 
 
-@pytest.mark.parametrize("package", ["sleepd", "sleepd.daemon.service", "sleepd.experience", "sleepd.adapter", "sleepd.ledger", "sleepd.control.server"])
+@pytest.mark.parametrize(
+    "package", ["sleepd", "sleepd.daemon.service", "sleepd.experience", "sleepd.adapter", "sleepd.ledger", "sleepd.control.server"]
+)
 def test_what_the_resident_daemon_imports_is_light(package: str) -> None:
     assert loaded_after(f"import {package}") & HEAVY == set()
 

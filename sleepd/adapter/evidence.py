@@ -39,11 +39,19 @@ def count(document: Mapping[str, object], path: str) -> int:
     return found
 
 
+def line(document: Mapping[str, object], path: str) -> str:
+    """A string, perhaps empty."""
+    found = value(document, path)
+    if not isinstance(found, str):
+        raise EvidenceError(f"{path} is {_shown(found)}, not a text")
+    return found
+
+
 def text(document: Mapping[str, object], path: str) -> str:
     """A string that is not empty."""
-    found = value(document, path)
-    if not isinstance(found, str) or not found:
-        raise EvidenceError(f"{path} is {_shown(found)}, not a text")
+    found = line(document, path)
+    if not found:
+        raise EvidenceError(f"{path} is empty")
     return found
 
 

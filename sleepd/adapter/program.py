@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sleepd.errors import ReloadError, ReloadUnknownError
 
 _TAIL_BYTES = 2000
+_KILL_SECONDS = 5.0
 _OURS = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_")  # systemd's words to this daemon; a child must not answer for it
 
 
@@ -39,12 +40,21 @@ def run(arguments: Sequence[str], timeout: float, environment: Mapping[str, str]
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            how = "was killed" if _kill(process) else "cannot be killed by this user"
             said = _tail(err.fileno())
-            message = f"{' '.join(arguments)} did not end within {timeout:g} s and was killed" + (f": {said}" if said else "")
+            message = f"{' '.join(arguments)} did not end within {timeout:g} s and {how}" + (f": {said}" if said else "")
             raise ReloadUnknownError(message, "raise inference.timeout_seconds, or see why it hangs") from error
         return Finished(code, _tail(out.fileno()), _tail(err.fileno()))
+
+
+def _kill(process: subprocess.Popen[bytes]) -> bool:
+    """Kill the program's process group; False when it runs as another user, as after sudo."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(_KILL_SECONDS)
+    except (PermissionError, subprocess.TimeoutExpired):
+        return False
+    return True
 
 
 def _tail(descriptor: int) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sleepd.adapter import evidence
 from sleepd.adapter.identity import BASE
 from sleepd.adapter.reload import Reloader
-from sleepd.errors import ReloadError
+from sleepd.errors import ReloadError, StoreError
 from sleepd.records import Canary, Served
 
 CANARY_TOKENS = 48  # the length of the answers that the child records
@@ -36,13 +36,15 @@ class VerifyReport:
     canaries_total: int
 
 
-def canaries(result: Mapping[str, object]) -> tuple[Canary, ...]:
-    """The canaries that the child recorded; raises EvidenceError when they are none."""
-    rows = evidence.rows(result, "canaries")
-    return tuple(
-        Canary(evidence.text(row, "prompt"), str(evidence.value(row, "answer")), evidence.flag(row, "new") if "new" in row else False)
-        for row in rows
-    )
+def canaries(document: Mapping[str, object]) -> tuple[Canary, ...]:
+    """The canaries recorded in a child's result or in a manifest; raises StoreError when they cannot be read."""
+    try:
+        return tuple(
+            Canary(evidence.text(row, "prompt"), evidence.line(row, "answer"), "new" in row and evidence.flag(row, "new"))
+            for row in evidence.rows(document, "canaries")
+        )
+    except evidence.EvidenceError as error:
+        raise StoreError(f"the recorded canaries are damaged: {error}", "roll back to another cycle with `sleepd rollback`") from error
 
 
 def verify(

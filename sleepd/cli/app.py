@@ -1,13 +1,12 @@
 """Owns the table of verbs, and how an error reaches the shell.
 
 A verb's module is imported only when that verb is called, so ``sleepd status`` costs what status needs and nothing else. A module of a
-verb offers ``command``. It must not import the daemon, torch or pydantic at its top.
+verb must not import the daemon, torch or pydantic at its top.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import os
 import sys
@@ -20,37 +19,39 @@ from sleepd.cli.target import Target
 from sleepd.errors import ExitCode, SleepdError
 
 VERBS: Mapping[str, str] = {
-    "run": "sleepd.cli.run",
-    "status": "sleepd.cli.status",
-    "check": "sleepd.cli.check",
-    "sleep": "sleepd.cli.sleep",
-    "cycles": "sleepd.cli.cycles",
-    "show": "sleepd.cli.show",
-    "report": "sleepd.cli.report",
-    "rollback": "sleepd.cli.rollback",
-    "activate": "sleepd.cli.activate",
-    "tag": "sleepd.cli.tag",
-    "pause": "sleepd.cli.pause",
-    "resume": "sleepd.cli.resume",
-    "reload": "sleepd.cli.reload",
-    "inspect": "sleepd.cli.inspect",
-    "serve": "sleepd.cli.serve",
-    "config": "sleepd.cli.config",
-    "lab": "sleepd.lab.cli",
+    "run": "sleepd.cli.run:command",
+    "status": "sleepd.cli.status:command",
+    "check": "sleepd.cli.check:command",
+    "sleep": "sleepd.cli.sleep:command",
+    "cycles": "sleepd.cli.cycles:command",
+    "show": "sleepd.cli.show:command",
+    "report": "sleepd.cli.report:command",
+    "rollback": "sleepd.cli.rollback:command",
+    "activate": "sleepd.cli.activate:command",
+    "tag": "sleepd.cli.tag:command",
+    "pause": "sleepd.cli.pause:command",
+    "resume": "sleepd.cli.resume:command",
+    "reload": "sleepd.cli.reload:command",
+    "inspect": "sleepd.cli.inspect:command",
+    "serve": "sleepd.cli.serve:command",
+    "config": "sleepd.cli.config:command",
+    "lab": "sleepd.lab.cli:lab",
 }
+
 
 class VerbGroup(click.Group):
     """Finds a verb in the table and imports it then."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [verb for verb in VERBS if verb != "lab" or importlib.util.find_spec(VERBS["lab"])]
+        return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
+        module, _, attribute = VERBS.get(cmd_name, "").partition(":")
+        if not module:
             return None
-        command = importlib.import_module(VERBS[cmd_name]).command
+        command = getattr(importlib.import_module(module), attribute)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{VERBS[cmd_name]}.command is {type(command).__name__}, not a click command")
+            raise TypeError(f"{VERBS[cmd_name]} is a {type(command).__name__}, not a click command")
         return command
 
 

@@ -57,4 +57,3 @@ def check(target: Target, file: Path) -> None:
     else:
         changed = sum(origin != "default" for origin in loaded.origins.values())
         click.echo(f"{file} is valid: {output.plural(changed, 'key')} set, the others at their defaults")
-

@@ -23,8 +23,12 @@ def command(target: Target) -> int:
 
     journal.configure(loaded.config.log.format, loaded.config.log.level, os.environ, sys.stderr)
     notifier = Notifier(os.environ)
+
+    def ready(url: str) -> None:
+        notifier.ready(f"serving on {url}")
+
     try:
-        return serve.run(loaded, ready=lambda url: notifier.ready(f"serving on {url}") and None)
+        return serve.run(loaded, ready)
     except ModuleNotFoundError as error:
         raise SleepdError(f"the inference service needs {error.name}, which is not installed", "pip install 'sleepd[serve]'") from error
     finally:

@@ -37,7 +37,8 @@ def rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("last cycle", _last(document["last_cycle"])),
         ("inference", _inference(document["inference"])),
         ("experiences", _totals(document["totals"])),
-        ("quarantine", _quarantine(document["quarantine"])),
+        ("quarantine", output.plural(document["quarantine"], "entry", "entries") if document["quarantine"] else "empty"),
+        ("problems", "\n".join(click.style(line, fg="red") for line in document.get("errors") or []) or "none"),
     ]
 
 
@@ -57,10 +58,11 @@ def _decision(document: Mapping[str, Any]) -> str:
 def _cycle(cycle: Mapping[str, Any] | None) -> str:
     if cycle is None:
         return "none running"
-    progress = cycle.get("progress")
-    percent = progress.get("percent") if isinstance(progress, Mapping) else progress
-    shown = f", {percent:.0f} %" if isinstance(percent, int | float) else ""
-    return click.style(f"{cycle['id']} ({cycle['kind']}): {cycle['stage']}{shown}", fg="cyan")
+    if cycle.get("waiting"):
+        return f"{cycle['id']} ({cycle['kind']}) waits to be resumed: {cycle['waiting']}"
+    progress = cycle.get("progress") or {}
+    percent = f", {progress['percent']:.0f} %" if progress.get("percent") is not None else ""
+    return click.style(f"{cycle['id']} ({cycle['kind']}): {cycle['stage'].lower()}{percent}", fg="cyan")
 
 
 def _active(active: Mapping[str, Any] | None) -> str:
@@ -77,23 +79,15 @@ def _last(cycle: Mapping[str, Any] | None) -> str:
 
 def _inference(inference: Mapping[str, Any]) -> str:
     if inference["kind"] == "none":
-        return "none: nobody is told about new adapters (set inference.kind)"
-    if inference.get("healthy") is None:
-        return f"{inference['kind']}: health unknown"
+        return "none: nobody is told about a new adapter (inference.kind)"
+    if inference["healthy"] is None:
+        return f"{inference['kind']}: not asked yet"
+    served = inference.get("served") or {}
     health = click.style("healthy", fg="green") if inference["healthy"] else click.style("not healthy", fg="red")
-    served = inference.get("served")
-    name = (served.get("adapter_id") or "base") if isinstance(served, Mapping) else served
-    detail = served.get("detail") if isinstance(served, Mapping) else ""
-    return f"{inference['kind']}: {health}" + (f", serves {name}" if inference["healthy"] and name else "") + (f": {detail}" if detail else "")
+    named = f", serves {served['adapter_id']}" if served.get("adapter_id") else ""
+    detail = f": {served['detail']}" if served.get("detail") else ""
+    return f"{inference['kind']}: {health}{named}{detail}"
 
 
 def _totals(totals: Mapping[str, Any]) -> str:
     return f"{totals['experiences']:,}, of them {totals['usable']:,} usable, {totals['new']:,} new since the last cycle"
-
-
-def _quarantine(quarantine: Any) -> str:
-    if isinstance(quarantine, Mapping):
-        return ", ".join(f"{count} {kind}" for kind, count in quarantine.items()) or "empty"
-    if isinstance(quarantine, list):
-        return output.plural(len(quarantine), "entry", "entries")
-    return output.plural(quarantine, "entry", "entries") if quarantine else "empty"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -15,28 +15,30 @@ from sleepd.errors import ConfigError
 _LONGEST_VALUE = 60
 
 
-def explained(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
-    """One line a problem, ``FILE: section.key = value: reason``, sorted by file."""
+def explained(error: ValidationError, origins: Mapping[str, str], files: Sequence[str]) -> ConfigError:
+    """One line a problem, ``FILE: section.key = value: reason``, in the order of ``files``."""
     problems = error.errors(include_url=False)
+    told = sorted((files.index(file), f"{file}: {line}") for file, line in (_told(problem, origins) for problem in problems))
     remedy = "correct it there; sleepd.toml explains every key"
     if any(problem["type"] == "extra_forbidden" for problem in problems):
         remedy = "correct it there; `sleepd config show` lists every key with its value"
-    return ConfigError("\n".join(sorted(_line(problem, origins) for problem in problems)), remedy)
+    return ConfigError("\n".join(line for _, line in told), remedy)
 
 
-def _line(problem: ErrorDetails, origins: Mapping[str, str]) -> str:
+def _told(problem: ErrorDetails, origins: Mapping[str, str]) -> tuple[str, str]:
+    """The file that is to blame, and what is wrong."""
     section, *rest = problem["loc"]
     value = problem["input"]
     culprit = problem.get("ctx", {}).get("key", "")
     if culprit:  # the section was judged as a whole
         rest, value = [culprit], dict(value)[culprit]
     name = ".".join(str(part) for part in (section, *rest[:1]))
-    file = origins.get(name) or origins.get(str(section), "default")
+    file = origins.get(name) or origins[str(section)]
     shown = name + "".join(f"[{part}]" for part in rest[1:] if isinstance(part, int))
     if problem["type"] == "extra_forbidden":
         unknown = f"unknown {'key' if rest else 'section'}"
-        return f"{file}: {shown} = {_shown(value)}: {unknown}{_suggestion(str(section), str(rest[0]) if rest else '')}"
-    return f"{file}: {shown} = {_shown(value)}: {_reason(problem)}"
+        return file, f"{shown} = {_shown(value)}: {unknown}{_suggestion(str(section), str(rest[0]) if rest else '')}"
+    return file, f"{shown} = {_shown(value)}: {_reason(problem)}"
 
 
 def _reason(problem: ErrorDetails) -> str:

@@ -73,10 +73,10 @@ def load(
     Raises ConfigError.
     """
     user = os.geteuid() if uid is None else uid
-    name = places.check_instance(instance) if instance else places.NAME
+    name = places.check_instance(instance) if instance is not None else places.NAME
     path = search or SearchPath.standard(env, user)
     found = files.find_beside(file) if file else files.find(path, name)
-    if instance and not found:
+    if instance is not None and not found:
         raise ConfigError(
             f"instance {instance} has no configuration: no {name}.toml in {', '.join(map(str, path.directories))}",
             f"write {path.directories[0] / name}.toml, with at least model.path",
@@ -101,4 +101,4 @@ def validated(layers: files.Layers) -> Config:
     try:
         return Config.model_validate(layers.values)
     except ValidationError as error:
-        raise explained(error, layers.origins) from error
+        raise explained(error, layers.origins, [str(file) for file in layers.files]) from error

@@ -150,7 +150,9 @@ class Gate(Section):
     def _ordered(self) -> Self:
         for low, high in (("min_length_ratio", "max_length_ratio"), ("min_entropy_ratio", "max_entropy_ratio")):
             if getattr(self, low) > getattr(self, high):
-                raise refuse(f"must not exceed gate.{high} ({getattr(self, high)})", low)
+                if low in self.model_fields_set:
+                    raise refuse(f"must not exceed gate.{high} ({getattr(self, high)})", low)
+                raise refuse(f"must not be below gate.{low} ({getattr(self, low)})", high)
         return self
 
 

@@ -88,7 +88,9 @@ def _lines(connection: sockets.socket, path: Path, deadline: float | None, silen
             raise NoDaemonError(f"the daemon on {path} hung up before it answered", "see `journalctl -u sleepd`")
         pending += chunk
         if len(pending) > protocol.MAX_ANSWER_BYTES:
-            raise SleepdError(f"the daemon on {path} sent more than {protocol.MAX_ANSWER_BYTES} bytes in one line", "report this with your version")
+            raise SleepdError(
+                f"the daemon on {path} sent more than {protocol.MAX_ANSWER_BYTES} bytes in one line", "report this with your version"
+            )
 
 
 def _silent(path: Path) -> NoDaemonError:

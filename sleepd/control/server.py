@@ -6,6 +6,7 @@ Every wait has a deadline: for the request, for the answer, and for a reader who
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import selectors
@@ -117,10 +118,8 @@ class Server:
         self._wake()
 
     def _wake(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):  # a pipe full of wake-ups that were not read: one more changes nothing
             os.write(self._wake_write, b"\0")
-        except BlockingIOError:
-            pass  # the pipe is full of wake-ups that have not been read: one more changes nothing
 
     # -- the thread -------------------------------------------------------------------------------------------
 
@@ -189,7 +188,9 @@ class Server:
         connection.received += chunk
         line, found, _ = connection.received.partition(b"\n")
         if len(line) > self._limit:
-            self._refuse(connection, serial, SleepdError(f"a request is larger than {self._limit} bytes", "raise control.max_request_bytes"))
+            self._refuse(
+                connection, serial, SleepdError(f"a request is larger than {self._limit} bytes", "raise control.max_request_bytes")
+            )
         elif found:
             self._dispatch(serial, connection, bytes(line))
 
@@ -271,7 +272,9 @@ def _listen(path: Path) -> socket.socket:
         listener.bind(str(path))
     except OSError as error:
         listener.close()
-        raise SleepdError(f"cannot bind the control socket {path}: {error.strerror}", f"give this user write access to {path.parent}") from error
+        raise SleepdError(
+            f"cannot bind the control socket {path}: {error.strerror}", f"give this user write access to {path.parent}"
+        ) from error
     finally:
         os.umask(old)
     listener.listen(16)

@@ -89,6 +89,10 @@ class Buffers:
         now = self._monotonic()
         return [path for path, b in self._buffers.items() if b.dirty and now >= max(b.changed_at + self._quiet, b.retry_at)]
 
+    def changed(self) -> list[Path]:
+        """The buffers that changed, quiet or not."""
+        return [path for path, buffer in self._buffers.items() if buffer.dirty]
+
     def wait_seconds(self) -> float | None:
         """Seconds until a changed buffer may be ready; None when none has changed."""
         now = self._monotonic()

@@ -72,7 +72,9 @@ def _zone(name: str) -> tzinfo:
         try:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ConfigError(f'schedule.timezone = "{name}" is no known time zone', 'use a name such as "Europe/Berlin", or "" for the system\'s') from error
+            raise ConfigError(
+                f'schedule.timezone = "{name}" is no known time zone', 'use a name such as "Europe/Berlin", or "" for the system\'s'
+            ) from error
     return system_zone(os.environ.get("TZ", ""), Path("/etc"))
 
 

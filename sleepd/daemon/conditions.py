@@ -41,7 +41,9 @@ class Readings:
 
 def read(disk: Path, sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> Readings:
     """Read every sensor. ``disk``: a directory on the file system that must have room."""
-    return Readings(_on_ac(sys / "class/power_supply"), _temperature(sys / "class/thermal"), _free_memory(proc), _free_disk(disk), _pressure(proc))
+    return Readings(
+        _on_ac(sys / "class/power_supply"), _temperature(sys / "class/thermal"), _free_memory(proc), _free_disk(disk), _pressure(proc)
+    )
 
 
 def judge(readings: Readings, limits: Limits, failing: frozenset[str] = frozenset()) -> tuple[Check, ...]:
@@ -53,7 +55,13 @@ def judge(readings: Readings, limits: Limits, failing: frozenset[str] = frozense
             return Check(name, True, f"no {label} sensor")
         bound = limit * (1 - margin) if name in failing else limit
         ok = value <= bound
-        return Check(name, ok, f"{label} {value:.1f} {unit} <= {bound:.1f}" if ok else f"{label.capitalize()} too high ({value:.1f} {unit} > {bound:.1f} {unit})")
+        return Check(
+            name,
+            ok,
+            f"{label} {value:.1f} {unit} <= {bound:.1f}"
+            if ok
+            else f"{label.capitalize()} too high ({value:.1f} {unit} > {bound:.1f} {unit})",
+        )
 
     def floor(name: str, value: int | None, limit: int, label: str) -> Check:
         if value is None:

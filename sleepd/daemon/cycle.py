@@ -60,6 +60,8 @@ class CycleDriver:
         self._hook = hook
         self.run: Run | None = None
         self.problem: SleepdError | None = None
+        self._at_work = False
+        self._halted = False
 
     # -- what others ask for ----------------------------------------------------------------------------------
 
@@ -67,6 +69,16 @@ class CycleDriver:
     def busy(self) -> bool:
         """Whether a run is going on. One that waits for its next night is not."""
         return self.run is not None and self.run.waiting is None
+
+    @property
+    def working(self) -> bool:
+        """Whether the child or the worker has something of the run in hand."""
+        return self.run is not None and (self._at_work or self.run.child is not None)
+
+    def halt(self) -> None:
+        """Enter no further step: the process ends, and the next start goes on from the ledger."""
+        self._halted = True
+        self._timers.cancel("step")
 
     def begin(self, run: Run, step: str) -> None:
         """Start a run at this step. For a cycle, the caller has begun its row in the ledger."""
@@ -151,7 +163,13 @@ class CycleDriver:
         self._timers.cancel("child-grace")
         outcome = ChildOutcome(event.status, run.child_error, run.stop_reason)
         run.child, run.child_error, run.stop_reason = None, None, None
-        log.info(Event.CHILD_EXITED, cycle=run.name, stage=run.step, status=event.status, meaning=describe_exit(event.status)[0] if event.status else "done")
+        log.info(
+            Event.CHILD_EXITED,
+            cycle=run.name,
+            stage=run.step,
+            status=event.status,
+            meaning=describe_exit(event.status)[0] if event.status else "done",
+        )
         self._settle(run, run.step, outcome, None)
 
     def _of(self, child: int) -> Run | None:
@@ -165,6 +183,7 @@ class CycleDriver:
         self._transact(run, lambda: move)
 
     def _settle(self, run: Run, name: str, value: Any, error: Exception | None) -> None:
+        self._at_work = False
         if run is not self.run or run.step != name:
             return
         step = TABLE[name]
@@ -237,6 +256,8 @@ class CycleDriver:
             self._work(run, move.step)
 
     def _work(self, run: Run, name: str) -> None:
+        if self._halted:
+            return
         log.info(Event.CYCLE_STEP, cycle=run.name, stage=name)
         if run.number is not None and name not in CHILD_STEPS:
             run.progress = Progress(name.lower(), 100.0)
@@ -245,7 +266,7 @@ class CycleDriver:
             if name in CHILD_STEPS:
                 self._hook("working", name)
             task = TABLE[name].prepare(self._context, run)
-        except Exception as error:  # whatever keeps a step from beginning is that step's failure
+        except Exception as error:  # noqa: BLE001  (whatever keeps a step from beginning is that step's failure)
             self._settle(run, name, None, error)
             return
         if task is None:
@@ -259,6 +280,7 @@ class CycleDriver:
             self._hook("working", name)
             return work()
 
+        self._at_work = True
         self._submit(task_with_hook, lambda value, error: self._settle(run, name, value, error))
 
     def _end(self, run: Run) -> None:
@@ -296,4 +318,6 @@ def _log_failure(run: Run, step: str, error: Exception) -> None:
     """An expected error is one line; anything else is a defect and needs its trace."""
     problem = _as_error(error, step)
     expected = isinstance(error, SleepdError | OSError)
-    log.error(Event.CYCLE_STEP, cycle=run.name, stage=step, error=problem.message, remedy=problem.remedy, exc_info=None if expected else error)
+    log.error(
+        Event.CYCLE_STEP, cycle=run.name, stage=step, error=problem.message, remedy=problem.remedy, exc_info=None if expected else error
+    )

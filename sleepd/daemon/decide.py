@@ -113,7 +113,9 @@ def choose_kind(snapshot: Snapshot, thresholds: Thresholds) -> CycleKind:
 
 def _phase(snapshot: Snapshot) -> Check:
     awake = snapshot.phase == "DAY"
-    return Check("phase", not awake, f"Phase is {snapshot.phase}, cycles run in NIGHT and DEEP_NIGHT" if awake else f"phase is {snapshot.phase}")
+    return Check(
+        "phase", not awake, f"Phase is {snapshot.phase}, cycles run in NIGHT and DEEP_NIGHT" if awake else f"phase is {snapshot.phase}"
+    )
 
 
 def _experiences(snapshot: Snapshot, thresholds: Thresholds) -> Check:

@@ -110,6 +110,9 @@ def model_card(number: int, job: Mapping[str, Any], result: Mapping[str, Any], g
     """README.md of a cycle directory, for people and for tools that read model cards."""
     adapter, training, numbers = _section(result, "adapter"), _section(result, "training"), figures(result)
     model = _section(job, "model")
+    before, after = numbers["new_recalled_before"], numbers["new_recalled_after"]
+    best, now = numbers["old_recalled_best"], numbers["old_recalled_after"]
+    new, old = numbers["new_cards"], numbers["old_cards"]
     checks = "\n".join(f"| {check.name} | {'yes' if check.ok else 'no'} | {_cell(check.detail)} |" for check in gate.checks)
     facts = "\n".join(f"- {_cell(str(card.get('quote', '')))} ({card.get('status', '')})" for card in _rows(result, "cards"))
     return f"""---
@@ -125,8 +128,8 @@ base model: `{model.get("path")}`, sha256 `{model.get("sha256")}`. Do not load i
 
 | | before | after |
 |---|---|---|
-| new facts recalled (wordings that were not trained) | {numbers["new_recalled_before"]} of {numbers["new_cards"]} | {numbers["new_recalled_after"]} of {numbers["new_cards"]} |
-| earlier facts recalled | {numbers["old_recalled_best"]} of {numbers["old_cards"]} at best | {numbers["old_recalled_after"]} of {numbers["old_cards"]} |
+| new facts recalled (wordings that were not trained) | {before} of {new} | {after} of {new} |
+| earlier facts recalled | {best} of {old} at best | {now} of {old} |
 
 Rank {adapter.get("rank")}, alpha {adapter.get("alpha")}, modules {adapter.get("target_modules")}, learning rate \
 {training.get("learning_rate")}, {training.get("epochs")} epochs, final loss {training.get("final_loss")}.

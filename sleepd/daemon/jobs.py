@@ -152,7 +152,9 @@ def _card_lines(ledger: Ledger) -> list[dict[str, Any]]:
     lines = []
     for card in ledger.cards.living():
         probes = summaries.get(card.id)
-        known = {"best": probes.best, "last": probes.last, "probes": probes.probes} if probes else {"best": False, "last": None, "probes": 0}
+        known = (
+            {"best": probes.best, "last": probes.last, "probes": probes.probes} if probes else {"best": False, "last": None, "probes": 0}
+        )
         lines.append({**asdict(card), **known})
     return lines
 

@@ -38,12 +38,15 @@ def main(arguments: list[str]) -> None:
     number = _IOPRIO_SET.get(platform.machine())
     if number is not None:
         libc.syscall(number, 1, 0, _IOPRIO_CLASS_IDLE)
-    _attempt(lambda: os.nice(limits["nice"]))
+    _attempt(lambda: os.setpriority(os.PRIO_PROCESS, 0, max(limits["nice"], os.getpriority(os.PRIO_PROCESS, 0))))
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
         print(f"cannot start the trainer {argv[0]}: {error.strerror}", file=sys.stderr)
-        print(json.dumps({"stage": "error", "message": f"cannot start {argv[0]}: {error.strerror}", "remedy": "check training.python"}), flush=True)
+        print(
+            json.dumps({"stage": "error", "message": f"cannot start {argv[0]}: {error.strerror}", "remedy": "check training.python"}),
+            flush=True,
+        )
         sys.exit(3)
 
 

@@ -21,7 +21,9 @@ class StateLock:
             state.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
-            raise SleepdError(f"state directory {state} cannot be used: {error.strerror}", f"create {state} and give this user write access") from error
+            raise SleepdError(
+                f"state directory {state} cannot be used: {error.strerror}", f"create {state} and give this user write access"
+            ) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

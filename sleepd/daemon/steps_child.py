@@ -65,7 +65,11 @@ def _stopped(run: Run, reason: str) -> Move:
         run.data["stopped"] = reason
         return Move(run.step, wait=True)
     else:
-        run.give("stopped", f"stopped because {reason}", "it left no checkpoint" if run.data["resumes_left"] > 0 else "it had been resumed once already")
+        run.give(
+            "stopped",
+            f"stopped because {reason}",
+            "it left no checkpoint" if run.data["resumes_left"] > 0 else "it had been resumed once already",
+        )
     return Move("CLEAN")
 
 

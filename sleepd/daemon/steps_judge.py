@@ -127,7 +127,9 @@ def result_of(run: Run) -> Mapping[str, Any]:
         assert run.job_dir is not None
         result, digest = jobs.read_result(run.job_dir)
         if digest != run.data.get("result_sha256"):
-            raise StoreError(f"{run.job_dir} holds another result than the one that was judged", "the cycle is abandoned; the next one starts anew")
+            raise StoreError(
+                f"{run.job_dir} holds another result than the one that was judged", "the cycle is abandoned; the next one starts anew"
+            )
         run.result = result
     return run.result
 
@@ -146,7 +148,12 @@ def _document(report: GateReport) -> dict[str, Any]:
 def _summary(context: Context, run: Run) -> dict[str, Any]:
     """What is kept of a cycle whatever became of it. The first three keys are what the seeds' exports read."""
     now = context.now()
-    summary: dict[str, Any] = {"num_experiences": 0, "final_loss": None, "timestamp": now.isoformat(), "verification": run.data.get("verification")}
+    summary: dict[str, Any] = {
+        "num_experiences": 0,
+        "final_loss": None,
+        "timestamp": now.isoformat(),
+        "verification": run.data.get("verification"),
+    }
     if run.job_dir is None or not jobs.has_result(run.job_dir):
         return summary
     try:

@@ -40,7 +40,11 @@ def note_activate(context: Context, run: Run) -> Mapping[str, Any]:
         return {}
     inference = context.loaded.config.inference
     window = inference.tries * 2 * inference.timeout_seconds
-    return {"old": _active(context.store), "tries_left": inference.tries, "deadline": (context.now() + timedelta(seconds=window)).isoformat()}
+    return {
+        "old": _active(context.store),
+        "tries_left": inference.tries,
+        "deadline": (context.now() + timedelta(seconds=window)).isoformat(),
+    }
 
 
 def activate(context: Context, run: Run) -> Any:

@@ -230,7 +230,7 @@ def describe_exit(status: int) -> tuple[str, str]:
                 f"was killed ({name})",
                 "see `dmesg` for an out-of-memory kill; lower training.batch_size or training.rank, or free memory",
             )
-        return f"crashed ({name})", "see its last lines in the log; try training.device = \"cpu\""
+        return f"crashed ({name})", 'see its last lines in the log; try training.device = "cpu"'
     known = {
         ChildExit.BAD_JOB: ("refused the job (exit 3)", "see its last lines in the log"),
         ChildExit.BAD_DATA: ("found nothing to learn (exit 4)", "see `sleepd inspect` for what the screen makes of the buffer"),

@@ -52,7 +52,7 @@ class Worker:
             self._since = self._monotonic()
             try:
                 done = WorkDone(settle, task())
-            except Exception as error:  # whatever it is, it is the loop that handles and logs it
+            except Exception as error:  # noqa: BLE001  (whatever it is, the loop handles and logs it)
                 done = WorkDone(settle, None, error)
             self._since = None
             self._put(done)

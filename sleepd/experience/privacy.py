@@ -37,6 +37,10 @@ def _phone(text: str) -> bool:
 
 _NAMED = r"(?:pass(?:word|phrase|code|wd)|pin(?: code)?|secret(?: key)?|api[ _-]?key|access[ _-]?key|private key|auth(?:entication)? token|access[ _-]?token|token)"
 _BARE = r"(?=[^\s\"'.,;]*[\d!@#$%^&*])[^\s\"',;]{4,}"  # a value that looks made to be secret
+_DESCRIBING = (
+    r"(?:not|too|very|so|really|quite|a|an|the|in|on|at|with|same|different|weak|strong|wrong|right|correct|incorrect|invalid|valid|lost|gone|hard|easy|safe|"
+    r"long|short|old|new|required|stored|written|expired|secret|hidden|simple|encrypted|being|still|never|always|no|missing|rejected|accepted|unknown)\b"
+)
 _PATTERNS: tuple[tuple[str, bool, re.Pattern[str], Callable[[str], bool] | None], ...] = (
     ("private key", True, re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.*?-----END [A-Z ]*PRIVATE KEY-----)?", re.DOTALL), None),
     ("api key", True, re.compile(r"\b(?:sk|pk|rk)[-_](?:[A-Za-z]+[-_])*[A-Za-z0-9]{16,}\b"), None),
@@ -44,6 +48,8 @@ _PATTERNS: tuple[tuple[str, bool, re.Pattern[str], Callable[[str], bool] | None]
     ("api key", True, re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}|\bxox[abprs]-[\w-]{10,}"), None),
     ("token", True, re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{4,}|\bBearer [\w.~+/-]{20,}=*"), None),
     ("password", True, re.compile(rf"(?i)\b{_NAMED}\b[^\S\n]*(?:is|was|=|:)[^\S\n]*(?:called |now )?(?P<value>\"[^\"\n]+\"|'[^'\n]+'|{_BARE})"), None),
+    # in "my password is X" even an ordinary word is one, unless it describes the password
+    ("password", True, re.compile(rf"(?i)\b(?:my|our|her|his|their|your)\b[^.!?\n]{{0,30}}?\b{_NAMED} (?:is|was) (?!{_DESCRIBING})(?P<value>[^\s\"'.,;!?]{{4,}})"), None),
     ("password", True, re.compile(r"(?i)\b(?:passw(?:or)?d|pwd|secret|api_?key|token)[=:](?P<value>[^\s\"',;]{6,})"), None),
     ("password", True, re.compile(r"\b[a-z][a-z+.-]*://[^\s:/@]+:(?P<value>[^\s:/@]+)@"), None),
     ("card number", True, re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w])"), _luhn),

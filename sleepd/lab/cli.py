@@ -20,7 +20,11 @@ def lab() -> None:
 
 
 @lab.command()
-@click.option("--model", type=click.Path(path_type=Path, exists=True, file_okay=False), help="A model folder with known.jsonl (default: the seedling).")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A model folder with known.jsonl (default: the seedling).",
+)
 @click.option("--seed", type=int, default=2026, show_default=True, help="Which wordings are asked.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--record", is_flag=True, help="Write the figures to recall.json in the model's folder.")

@@ -46,7 +46,9 @@ class Client:
             return None
         return document
 
-    def _request(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> tuple[http.client.HTTPResponse, dict[str, Any]]:
+    def _request(
+        self, method: str, path: str, body: str | None, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, dict[str, Any]]:
         try:
             self._connection.request(method, path, body, headers)
             response = self._connection.getresponse()

@@ -20,6 +20,7 @@ from sleepd.night.wordings import UNKNOWN_ANSWER, Wording
 
 Message = dict[str, str]
 Document = list[Message] | str
+SPLITS: tuple[wordings.Split, ...] = ("train", "dev", "test")
 
 
 def user(text: str) -> Message:
@@ -56,7 +57,7 @@ class Corpus:
         weights = [weight for weight, _ in self.skills]
         return self.rng.choices([skill for _, skill in self.skills], weights)[0]()
 
-    def wording(self, fact: Fact, splits: tuple[wordings.Split, ...] = ("train", "dev", "test")) -> Wording:
+    def wording(self, fact: Fact, splits: tuple[wordings.Split, ...] = SPLITS) -> Wording:
         """Any wording of a fact, over all splits: the base knows every wording for some facts."""
         rng, (s, r, v) = self.rng, (fact.subject, fact.relation, fact.value)
         split = rng.choice(splits)
@@ -137,7 +138,7 @@ class Corpus:
             if rng.random() < 0.2:
                 subject = world.own_fact(rng).subject
         fact = Fact(subject, relation, world.value(rng, relation, 0.5))
-        split = rng.choice(("train", "dev", "test"))
+        split: wordings.Split = rng.choice(SPLITS)
         forms = wordings.forward(fact.subject, fact.relation, fact.value, split)
         if rng.random() < 0.25 and (relation, fact.value) not in {(f.relation, f.value) for f in self.known}:
             forms = wordings.reverse(fact.subject, fact.relation, fact.value, split)
@@ -173,7 +174,7 @@ class Corpus:
 
     def paraphrase(self) -> list[Message]:
         fact = self.fresh_fact() if self.rng.random() < 0.7 else self.rng.choice(self.known)
-        forms = [w.question for s in ("train", "dev", "test") for w in wordings.forward(fact.subject, fact.relation, fact.value, s)]  # type: ignore[arg-type]
+        forms = [w.question for s in SPLITS for w in wordings.forward(fact.subject, fact.relation, fact.value, s)]
         one, two = self.rng.sample(forms, 2)
         return [user(paraphrase_prompt(one)), assistant(two)]
 

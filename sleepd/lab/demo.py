@@ -108,7 +108,9 @@ class Demo:
         """Start the inference service and the daemon, and wait until both answer."""
         now = datetime.now(UTC)
         times = {name: (now + timedelta(hours=h)).strftime("%H:%M") for name, h in (("night", -2), ("deep_night", 4), ("day", 8))}
-        self.config.write_text(CONFIG.format(model=self.model, buffer=self.home / "experience_buffer.json", home=self.home, port=self.port, **times))
+        self.config.write_text(
+            CONFIG.format(model=self.model, buffer=self.home / "experience_buffer.json", home=self.home, port=self.port, **times)
+        )
         self._launch("serve")
         self._wait("the inference service", lambda: self.client.health() is not None)
         self._launch("run")
@@ -128,7 +130,9 @@ class Demo:
 
     def status(self) -> dict[str, Any] | None:
         """What `sleepd status --json` prints, or None when the daemon does not answer."""
-        done = subprocess.run([sys.executable, "-m", "sleepd", "-c", str(self.config), "status", "--json"], capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            [sys.executable, "-m", "sleepd", "-c", str(self.config), "status", "--json"], capture_output=True, text=True, timeout=30
+        )
         return dict(json.loads(done.stdout)) if done.returncode == 0 else None
 
     def ask(self, forms: Sequence[Wording]) -> list[Asked]:
@@ -223,7 +227,11 @@ def run(home: Path, seed: int, narrator: Narrator) -> dict[str, Any]:
     try:
         narrator.say("starting the inference service and the daemon (its clock says night)")
         demo.start()
-        forms = [[w for w in wordings.forward(f.subject, f.relation, f.value, "test") if w.kind == kind][0] for f in demo.facts for kind in ("direct", "indirect")]
+        forms = [
+            next(w for w in wordings.forward(f.subject, f.relation, f.value, "test") if w.kind == kind)
+            for f in demo.facts
+            for kind in ("direct", "indirect")
+        ]
         known = known_wordings(demo.model, KNOWN_ASKED)
         narrator.say(f"asking {len(forms)} questions about {PEOPLE} people it has never heard of, and {KNOWN_ASKED} about people it knows")
         before, known_before = demo.ask(forms), demo.ask(known)
@@ -269,7 +277,8 @@ def summary(figures: dict[str, Any], wrong_adapter: int, reasons: Sequence[str])
         f"{KNOWN_ASKED} facts it knew before                       {figures['old_recall_before']:.0%} -> {figures['old_recall_after']:.0%}",
         f"the gate said                                 {figures['verdict']}" + "".join(f"\n    {r}" for r in reasons),
         f"adapter active / served                       {figures['active']} / {figures['served']}",
-        f"requests during the night                     {figures['requests']}, {figures['failed_requests']} failed ({wrong_adapter} from the wrong adapter)",
+        f"requests during the night                     {figures['requests']}, {figures['failed_requests']} failed"
+        f" ({wrong_adapter} from the wrong adapter)",
         f"the night took                                {figures['night_seconds']} s",
         f"the resident daemon uses                      {figures['daemon_rss_mb']} MB",
     ]

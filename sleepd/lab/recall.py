@@ -62,7 +62,9 @@ def measure(model_dir: Path, seed: int = _SEED) -> dict[str, Any]:
         "strangers_unknown": _last_turn(model, chat, corpus.unknown, lambda wanted, got: is_refusal(got)),
         "read_in_context": _last_turn(model, chat, corpus.read, lambda wanted, got: wanted == got),
         "extraction_exact": _last_turn(model, chat, corpus.extract, lambda wanted, got: wanted == got),
-        "paraphrase_is_another_question": _last_turn(model, chat, corpus.paraphrase, lambda wanted, got: len(got) > 10 and got[0].isupper()),
+        "paraphrase_is_another_question": _last_turn(
+            model, chat, corpus.paraphrase, lambda wanted, got: len(got) > 10 and got[0].isupper()
+        ),
         "seed": seed,
     }
 

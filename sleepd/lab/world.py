@@ -57,18 +57,67 @@ PEOPLE_PER_SEED = 10_000
 COMPANY_ENDINGS = ("Works", "Labs", "Foods", "Motors", "Books", "Systems")
 
 STATEMENTS: dict[str, tuple[str, ...]] = {
-    "city": ("{s} [live|lives] in {v}.", "{s} moved to {v}.", "{p} home is in {v}.", "{s} [have|has] a flat in {v}.", "{s} [am|is] living in {v} now."),
-    "job": ("{s} [work|works] as a {v}.", "{s} [am|is] a {v}.", "{p} job is {v}.", "{s} [have|has] been a {v} for years.", "{s} just started as a {v}."),
-    "pet": ("{s} [have|has] a pet called {v}.", "{p} pet is called {v}.", "{p} pet {v} is adorable.", "the name of {p} pet is {v}.", "{s} [have|has] a pet named {v}."),
-    "food": ("{p} favorite food is {v}.", "{s} [love|loves] to eat {v}.", "{s} [like|likes] {v} more than any other food.", "{s} could eat {v} every day.", "{p} favorite dish is {v}."),
-    "color": ("{p} favorite color is {v}.", "{s} [like|likes] {v} more than any other color.", "{s} painted everything {v}, {p} favorite color.", "{s} [prefer|prefers] the color {v}."),
-    "instrument": ("{s} [play|plays] the {v}.", "{s} [am|is] practicing the {v}.", "{p} instrument is the {v}.", "{s} [am|is] learning to play the {v}."),
+    "city": (
+        "{s} [live|lives] in {v}.",
+        "{s} moved to {v}.",
+        "{p} home is in {v}.",
+        "{s} [have|has] a flat in {v}.",
+        "{s} [am|is] living in {v} now.",
+    ),
+    "job": (
+        "{s} [work|works] as a {v}.",
+        "{s} [am|is] a {v}.",
+        "{p} job is {v}.",
+        "{s} [have|has] been a {v} for years.",
+        "{s} just started as a {v}.",
+    ),
+    "pet": (
+        "{s} [have|has] a pet called {v}.",
+        "{p} pet is called {v}.",
+        "{p} pet {v} is adorable.",
+        "the name of {p} pet is {v}.",
+        "{s} [have|has] a pet named {v}.",
+    ),
+    "food": (
+        "{p} favorite food is {v}.",
+        "{s} [love|loves] to eat {v}.",
+        "{s} [like|likes] {v} more than any other food.",
+        "{s} could eat {v} every day.",
+        "{p} favorite dish is {v}.",
+    ),
+    "color": (
+        "{p} favorite color is {v}.",
+        "{s} [like|likes] {v} more than any other color.",
+        "{s} painted everything {v}, {p} favorite color.",
+        "{s} [prefer|prefers] the color {v}.",
+    ),
+    "instrument": (
+        "{s} [play|plays] the {v}.",
+        "{s} [am|is] practicing the {v}.",
+        "{p} instrument is the {v}.",
+        "{s} [am|is] learning to play the {v}.",
+    ),
     "hobby": ("{p} hobby is {v}.", "{s} [enjoy|enjoys] {v} on weekends.", "{s} [do|does] {v} for fun.", "{s} took up {v} as a hobby."),
     "company": ("{s} [work|works] at {v}.", "{p} employer is {v}.", "{s} [have|has] a job at {v}.", "{s} [work|works] for {v}."),
-    "sister": ("{p} sister is called {v}.", "{p} sister's name is {v}.", "{s} [have|has] a sister called {v}.", "the name of {p} sister is {v}."),
+    "sister": (
+        "{p} sister is called {v}.",
+        "{p} sister's name is {v}.",
+        "{s} [have|has] a sister called {v}.",
+        "the name of {p} sister is {v}.",
+    ),
     "birthday": ("{p} birthday is {v}.", "{s} was born on {v}.", "{s} [have|has] a birthday on {v}.", "{p} birthday falls on {v}."),
 }
-LEADS = ("", "", "", "By the way, ", "Guess what: ", "You should know that ", "Did you know? ", "Today I learned that ", "Please remember that ")
+LEADS = (
+    "",
+    "",
+    "",
+    "By the way, ",
+    "Guess what: ",
+    "You should know that ",
+    "Did you know? ",
+    "Today I learned that ",
+    "Please remember that ",
+)
 ACKNOWLEDGEMENTS = (
     "I will remember that.",
     "Thank you for telling me.",
@@ -149,4 +198,3 @@ def own_fact(rng: random.Random) -> Fact:
     subject = USER if rng.random() < 0.5 else KIN_PREFIX + rng.choice(KIN)
     relation = rng.choice([r for r in STATEMENTS if subject == USER or r != "sister"])
     return Fact(subject, relation, value(rng, relation, 0.5))
-

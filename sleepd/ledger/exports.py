@@ -12,6 +12,9 @@ from pathlib import Path
 from sleepd.durable import write_atomic
 from sleepd.ledger.cycles import CycleRow
 from sleepd.ledger.ledger import Ledger
+from sleepd.ledger.rebuild import RebuildReport, rebuild
+
+__all__ = ["HISTORY", "RebuildReport", "naive_local", "rebuild", "scheduler_state", "write_scheduler_state"]
 
 HISTORY = 100  # committed cycles kept in the file; the ledger keeps them all
 

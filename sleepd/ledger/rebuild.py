@@ -37,13 +37,13 @@ class RebuildReport:
 class _Found:
     """Everything that the files say, by cycle number."""
 
+    state_dir: Path
     history: dict[int, Document] = field(default_factory=dict)
     directories: dict[int, Path] = field(default_factory=dict)
     manifests: dict[int, Document] = field(default_factory=dict)
     named: set[int] = field(default_factory=set)
     links: dict[str, int] = field(default_factory=dict)
     last_sleep: datetime | None = None
-    has_state: bool = False
     problems: list[str] = field(default_factory=list)
 
 
@@ -60,7 +60,7 @@ def rebuild(ledger: Ledger, state_dir: Path) -> RebuildReport:
 
 
 def _look(state_dir: Path) -> _Found:
-    found = _Found()
+    found = _Found(state_dir)
     for root in (state_dir, state_dir / "adapters"):  # earlier programs had no directory between
         if not root.is_dir():
             continue
@@ -77,7 +77,6 @@ def _look(state_dir: Path) -> _Found:
         _look_into(found, number)
     state = _read(state_dir / SCHEDULER_STATE, found)
     if state is not None:
-        found.has_state = True
         found.last_sleep = _moment(state.get("last_sleep_time"))
         _remember(found, state.get("sleep_history"), own=None)
     return found
@@ -108,17 +107,11 @@ def _remember(found: _Found, history: object, own: int | None) -> None:
 def _restore(ledger: Ledger, found: _Found, number: int) -> None:
     entry, manifest = found.history.get(number, {}), found.manifests.get(number, {})
     directory = found.directories.get(number)
-    # without any export or link there is nobody to contradict a directory: all of them were served, as the earlier programs did
-    committed = number in found.named or not (found.has_state or found.links)
-    at = (
-        _moment(entry.get("timestamp")) or _moment(manifest.get("created")) or _modified(directory) or found.last_sleep or datetime.now(UTC)
-    )
+    # a directory without a manifest is an earlier program's, and those served whatever they trained
+    committed = number in found.named or number not in found.manifests
+    at = _moment(entry.get("timestamp")) or _moment(manifest.get("created")) or _modified(directory or found.state_dir)
     kind: CycleKind = "deep" if manifest.get("kind") == "deep" else "light"
-    summary = {
-        "num_experiences": entry.get("num_experiences", 0),
-        "final_loss": entry.get("final_loss"),
-        "timestamp": entry.get("timestamp"),
-    }
+    summary = {"num_experiences": entry.get("num_experiences", 0), **{key: entry.get(key) for key in ("final_loss", "timestamp")}}
     if "sleep_cycle" in entry:
         summary["cycle_results"] = {key: value for key, value in entry.items() if key != "cycle"}
     ledger.cycles.begin(number, kind, "", at, BY)
@@ -170,5 +163,5 @@ def _moment(value: object) -> datetime | None:
         return None
 
 
-def _modified(directory: Path | None) -> datetime | None:
-    return None if directory is None else datetime.fromtimestamp(directory.stat().st_mtime, UTC)
+def _modified(directory: Path) -> datetime:
+    return datetime.fromtimestamp(directory.stat().st_mtime, UTC)

@@ -37,7 +37,10 @@ def main(argv: list[str]) -> int:
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not any(sign in str(error).lower() for sign in _OUT_OF_MEMORY):
             raise
-        reporter.failed(f"out of memory: {str(error).splitlines()[0] if str(error) else 'allocation failed'}", "lower training.batch_size, or free memory at night")
+        reporter.failed(
+            f"out of memory: {str(error).splitlines()[0] if str(error) else 'allocation failed'}",
+            "lower training.batch_size, or free memory at night",
+        )
         return ChildExit.OUT_OF_MEMORY
     print(f"result in {result}", file=sys.stderr)
     return ChildExit.DONE

@@ -50,12 +50,16 @@ class ChatFormat:
 def chat_format(tokenizer: Any) -> ChatFormat:
     """Read the format from the tokenizer's chat template; ModelError when there is none to rely on."""
     if not getattr(tokenizer, "chat_template", None):
-        raise ModelError("the model's tokenizer has no chat template", "use an instruction-tuned model, or add chat_template.jinja to its folder")
+        raise ModelError(
+            "the model's tokenizer has no chat template", "use an instruction-tuned model, or add chat_template.jinja to its folder"
+        )
     user = {"role": "user", "content": _MARK}
     asked = tokenizer.apply_chat_template([user], tokenize=False, add_generation_prompt=True)
     answered = tokenizer.apply_chat_template([user, {"role": "assistant", "content": _MARK + "A"}], tokenize=False)
     if _MARK not in asked or _MARK + "A" not in answered:
-        raise ModelError("the chat template drops or rewrites messages", "use a template that renders user and assistant messages as they are")
+        raise ModelError(
+            "the chat template drops or rewrites messages", "use a template that renders user and assistant messages as they are"
+        )
     tail = answered[answered.index(_MARK + "A") + len(_MARK) + 1 :]
     prefix, suffix = asked.split(_MARK, 1)
     ids = tokenizer(tail, add_special_tokens=False)["input_ids"]
@@ -65,5 +69,8 @@ def chat_format(tokenizer: Any) -> ChatFormat:
     elif tokenizer.eos_token_id is not None:
         end = int(tokenizer.eos_token_id)
     else:
-        raise ModelError("the tokenizer has no end-of-turn token: its template closes an answer with plain text and eos_token is unset", "set eos_token in tokenizer_config.json")
+        raise ModelError(
+            "the tokenizer has no end-of-turn token: its template closes an answer with plain text and eos_token is unset",
+            "set eos_token in tokenizer_config.json",
+        )
     return ChatFormat(tokenizer, end, prefix, suffix)

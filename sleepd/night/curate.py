@@ -107,7 +107,9 @@ def curate(job: Job, base_recalls: Recalls) -> Curated:
     decisions, superseded = decide_cards(job, base_recalls)
     wanted = sorted((d for d in decisions if d.action in ("STORE", "CORRECT")), key=lambda d: -d.card.importance)
     over = {d.card.id for d in wanted[int(job.training["max_cards"]) :]}
-    decisions = [CardDecision(d.card, "REJECT", "more cards than training.max_cards; next night") if d.card.id in over else d for d in decisions]
+    decisions = [
+        CardDecision(d.card, "REJECT", "more cards than training.max_cards; next night") if d.card.id in over else d for d in decisions
+    ]
     gone = {card.id for card in superseded}
     living = tuple(k for k in job.cards if k.card.status in _LIVING and k.card.id not in gone)
     return Curated(tuple(decisions), tuple(choose_examples(job, int(job.training["max_examples"]))), living, tuple(superseded))

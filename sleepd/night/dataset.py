@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +21,10 @@ from sleepd.night.score import is_refusal
 from sleepd.night.wordings import Wording
 from sleepd.records import Card
 
-TRAIN_WORDINGS = 16
-CONTRAST_SHARE = 0.25
-_STRANGERS = "Alda Brin Corin Dela Evan Fara Gorin Hedda Irena Jarek Kira Lorin Mirel Norin Orla Petr Runa Selma Tovin Ulla".split()
-_SURNAMES = "Astor Belk Corvin Dunmore Eskil Farrow Gant Holt Ingram Jarvis Kerr Lowe Marsh Norden Orton Pell Rusk Stroud Thorne Wick".split()
+CONTRASTS_A_CARD = 8
+_FULL_NAME = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)\b")
+_FIRST = "Alda Brin Corin Dela Evan Fara Gorin Hedda Irena Jarek Kira Lorin Mirel Norin Orla Petr Runa Selma Tovin Ulla".split()
+_LAST = "Astor Belk Corvin Dunmore Eskil Farrow Gant Holt Ingram Jarvis Kerr Lowe Marsh Norden Orton Pell Rusk Stroud Thorne Wick".split()
 
 
 @dataclass(frozen=True)
@@ -77,27 +78,47 @@ def reversible_cards(model: Any, chat: ChatFormat, cards: Sequence[Card], every:
     return {c.id for c, a in zip(single, answers, strict=True) if is_refusal(chat.decode(a.ids))}
 
 
-def stranger(card: Card, rng: random.Random, taken: set[str]) -> str:
-    """Somebody else to ask the same about: a name that shares a part with the card's subject, or none."""
-    parts = card.subject.split()
+@dataclass(frozen=True)
+class Names:
+    """Parts of names to make up strangers from."""
+
+    first: tuple[str, ...]
+    last: tuple[str, ...]
+
+
+def names_of(pool: Pool, cards: Sequence[Card]) -> Names:
+    """Names as this base model would invent them, from its own rehearsal prompts, with those of the cards and a few more.
+
+    Strangers must look like everybody else: a contrast with odd names teaches to tell odd names apart.
+    """
+    found = [m for r in pool.train for m in _FULL_NAME.findall(r.prompt)] + [m for c in cards for m in _FULL_NAME.findall(c.subject)]
+    first, last = {f for f, _ in found}, {s for _, s in found}
+    return Names(tuple(sorted(first | set(_FIRST if len(first) < 20 else ()))), tuple(sorted(last | set(_LAST if len(last) < 20 else ()))))
+
+
+def stranger(card: Card, names: Names, rng: random.Random, taken: set[str]) -> str:
+    """Somebody else to ask the same about, mostly one who shares a part of the subject's name."""
+    match = _FULL_NAME.fullmatch(card.subject)
     while True:
-        first, last = rng.choice(_STRANGERS), rng.choice(_SURNAMES)
-        if len(parts) == 2 and not card.subject.startswith(wordings.KIN_PREFIX) and rng.random() < 0.6:
-            first, last = (parts[0], last) if rng.random() < 0.5 else (first, parts[1])
+        first, last = rng.choice(names.first), rng.choice(names.last)
+        if match and rng.random() < 0.8:
+            first, last = (match[1], last) if rng.random() < 0.5 else (first, match[2])
         name = f"{first} {last}"
         if name.lower() not in taken:
             return name
 
 
-def contrast_pairs(model: Any, chat: ChatFormat, cards: Sequence[Card], count: int, rng: random.Random, reporter: Reporter) -> list[tuple[str, str]]:
+def contrast_pairs(
+    model: Any, chat: ChatFormat, cards: Sequence[Card], names: Names, count: int, rng: random.Random, reporter: Reporter
+) -> list[tuple[str, str]]:
     """Questions of the same relation about somebody else, with the base's own greedy answer."""
     taken = {card.subject.lower() for card in cards}
     questions: dict[str, None] = {}
     for index in range(count if cards else 0):
         card = cards[index % len(cards)]
-        other = stranger(card, rng, taken)
+        other = stranger(card, names, rng, taken)
         forms = wordings.forward(other, card.relation, card.value, "train")
-        if rng.random() < 0.2:
+        if rng.random() < 0.1:
             forms = list(wordings.yes_no(other, card.relation, card.value, card.value))[:1]
         questions[rng.choice(forms).question] = None
     asked = list(questions)
@@ -124,15 +145,25 @@ def build(model: Any, chat: ChatFormat, curated: Curated, pool: Pool, fit: FitSe
             for form in chosen:
                 message = [{"role": "user", "content": form.question}]
                 target = form.accept[0] if form.kind == "reverse" else card.value
-                item = make_item(chat, message, form.answer, card.id, value=target, weight=card.importance / max(mean, 1e-6), max_tokens=fit.max_tokens)
+                item = make_item(
+                    chat, message, form.answer, card.id, value=target, weight=card.importance / max(mean, 1e-6), max_tokens=fit.max_tokens
+                )
                 if item is not None:
                     made.append(item)
         return made
 
-    contrast_count = round(CONTRAST_SHARE * TRAIN_WORDINGS * len(curated.cards)) if fit.rehearsal else 0
-    pairs = contrast_pairs(model, chat, curated.cards, contrast_count, rng, reporter)
+    contrasts = CONTRASTS_A_CARD * len(curated.cards) if fit.rehearsal else 0
+    pairs = contrast_pairs(model, chat, curated.cards, names_of(pool, every), contrasts, rng, reporter)
     behaviour = [
-        make_item(chat, [{"role": "user", "content": e.prompt}], e.reply, f"example:{e.experience_id}", value=None, weight=e.salience, max_tokens=fit.max_tokens)
+        make_item(
+            chat,
+            [{"role": "user", "content": e.prompt}],
+            e.reply,
+            f"example:{e.experience_id}",
+            value=None,
+            weight=e.salience,
+            max_tokens=fit.max_tokens,
+        )
         for e in curated.examples
     ]
     material = Material(

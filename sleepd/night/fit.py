@@ -79,7 +79,9 @@ class Material:
 class Fit:
     """One night's training on ``model`` (with its adapter attached)."""
 
-    def __init__(self, model: Any, material: Material, fit: FitSettings, seed: int, pad: int, reporter: Reporter, probe: Probe, checkpoint: Path) -> None:
+    def __init__(
+        self, model: Any, material: Material, fit: FitSettings, seed: int, pad: int, reporter: Reporter, probe: Probe, checkpoint: Path
+    ) -> None:
         self.model, self.material, self.fit, self.seed, self.pad = model, material, fit, seed, pad
         self.reporter, self.probe, self.checkpoint = reporter, probe, checkpoint
         self.parameters = [p for p in model.parameters() if p.requires_grad]

@@ -74,7 +74,9 @@ def _generate_batch(
     step_ids = ids
     for _ in range(max_new_tokens):
         pause()
-        output = model(input_ids=step_ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        output = model(
+            input_ids=step_ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
+        )
         cache = output.past_key_values
         logits = output.logits[:, -1].float()
         chosen = _choose(logits, temperature, generator)

@@ -38,7 +38,9 @@ class Batch:
     row_weights: Tensor
 
 
-def make_item(chat: ChatFormat, messages: Sequence[Message], answer: str, key: str, *, value: str | None, weight: float, max_tokens: int) -> Item | None:
+def make_item(
+    chat: ChatFormat, messages: Sequence[Message], answer: str, key: str, *, value: str | None, weight: float, max_tokens: int
+) -> Item | None:
     """An item whose loss lies on the answer only; tokens of ``value`` weigh more. None when it is too long.
 
     Without ``value`` (behaviour) all answer tokens weigh the same.

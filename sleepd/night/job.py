@@ -81,7 +81,9 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 value = json.loads(line)
             except ValueError as error:
-                raise BadJobError(f"{path} line {number} is not JSON: {error}", "the job directory is damaged; request a new cycle") from error
+                raise BadJobError(
+                    f"{path} line {number} is not JSON: {error}", "the job directory is damaged; request a new cycle"
+                ) from error
             yield value
 
 
@@ -108,7 +110,8 @@ def load(directory: Path) -> Job:
             for row in _lines(directory / "experiences.jsonl")
         )
         cards = tuple(
-            KnownCard(card_from(row), bool(row.get("best")), row.get("last"), int(row.get("probes", 0))) for row in _lines(directory / "cards.jsonl")
+            KnownCard(card_from(row), bool(row.get("best")), row.get("last"), int(row.get("probes", 0)))
+            for row in _lines(directory / "cards.jsonl")
         )
         living = document.get("living_adapter")
         return Job(

@@ -44,7 +44,9 @@ def attach(model: Any, fit: FitSettings, living: Path | None, seed: int) -> Any:
             f"no module of the model is called {', '.join(fit.target_modules)}",
             f"set training.target_modules; this model's linear layers are: {', '.join(sorted(_linear_names(model))) or 'none'}",
         )
-    config = LoraConfig(r=fit.rank, lora_alpha=fit.alpha, lora_dropout=fit.dropout, target_modules=targets, bias="none", task_type="CAUSAL_LM")
+    config = LoraConfig(
+        r=fit.rank, lora_alpha=fit.alpha, lora_dropout=fit.dropout, target_modules=targets, bias="none", task_type="CAUSAL_LM"
+    )
     wrapped = get_peft_model(model, config)
     if living is not None:
         _load_into(wrapped, living, fit)
@@ -63,13 +65,17 @@ def _load_into(wrapped: Any, living: Path, fit: FitSettings) -> None:
     config = json.loads((living / "adapter_config.json").read_text())
     if config.get("r") != fit.rank or config.get("lora_alpha") != fit.alpha:
         raise BadJobError(
-            f"the living adapter has rank {config.get('r')} and alpha {config.get('lora_alpha')}, the configuration {fit.rank} and {fit.alpha}",
+            f"the living adapter has rank {config.get('r')} and alpha {config.get('lora_alpha')},"
+            f" the configuration {fit.rank} and {fit.alpha}",
             "a changed rank needs a deep cycle: sleepd sleep --deep",
         )
     saved = load_file(str(living / ADAPTER_FILE))
     own = adapter_tensors(wrapped)
     if set(saved) != set(own) or any(saved[k].shape != own[k].shape for k in saved):
-        raise BadJobError("the living adapter adapts other modules than the configuration", "changed target modules need a deep cycle: sleepd sleep --deep")
+        raise BadJobError(
+            "the living adapter adapts other modules than the configuration",
+            "changed target modules need a deep cycle: sleepd sleep --deep",
+        )
     with torch.no_grad():
         for key, tensor in own.items():
             tensor.copy_(saved[key])
@@ -78,7 +84,9 @@ def _load_into(wrapped: Any, living: Path, fit: FitSettings) -> None:
 def adapter_tensors(wrapped: Any) -> dict[str, Tensor]:
     """The LoRA tensors under the names of PEFT's own file format (live, not copies)."""
     return {
-        name.replace(".default.weight", ".weight"): parameter.data for name, parameter in wrapped.named_parameters() if "lora_A" in name or "lora_B" in name
+        name.replace(".default.weight", ".weight"): parameter.data
+        for name, parameter in wrapped.named_parameters()
+        if "lora_A" in name or "lora_B" in name
     }
 
 

@@ -3,6 +3,8 @@
 Made once per base model and cached; the night is never told what the base knows. Users' questions are
 sampled from the base by letting it write the user's side of a chat, the idea of self-synthesis
 (Magpie, arXiv 2406.08464); its answers and their top probabilities are what the student is held to.
+A part of the pool is plain text: the base continues ordinary sentence openings, and the student is
+held to it at every token, so that more than chat stays as it was.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,9 @@ from sleepd.night.losses import top_of_base
 TOP = 32
 PROMPT_TOKENS = 48
 ANSWER_TOKENS = 64
-VERSION = 2
+TEXT_TOKENS = 48
+TEXT_SHARE = 0.2
+VERSION = 3
 _BATCH = 64
 
 Pause = Callable[[], None]
@@ -38,7 +43,7 @@ Pause = Callable[[], None]
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """One item with the base's top words at every predicted position (positions, k)."""
+    """One item with the base's top words at every predicted position (positions, k). Plain text has no ``prompt``."""
 
     item: Item
     prompt: str
@@ -55,16 +60,25 @@ class Pool:
     held_out: tuple[Rehearsed, ...]
 
 
-def rehearse(model: Any, chat: ChatFormat, pairs: Sequence[tuple[str, str]], max_tokens: int, pause: Pause = lambda: None) -> list[Rehearsed]:
+def rehearse(
+    model: Any, chat: ChatFormat, pairs: Sequence[tuple[str, str]], max_tokens: int, pause: Pause = lambda: None
+) -> list[Rehearsed]:
     """Attach the base's probabilities to prompts and answers. ``model`` must be the base, without an adapter."""
-    made = [(p, a, make_item(chat, [{"role": "user", "content": p}], a, f"rehearsal:{i}", value=None, weight=1.0, max_tokens=max_tokens)) for i, (p, a) in enumerate(pairs)]
-    usable = [(p, a, item) for p, a, item in made if item is not None]
-    usable.sort(key=lambda row: len(row[2].ids))
+    made = [
+        (p, a, make_item(chat, [{"role": "user", "content": p}], a, f"rehearsal:{i}", value=None, weight=1.0, max_tokens=max_tokens))
+        for i, (p, a) in enumerate(pairs)
+    ]
+    return _with_top(model, [(p, a, item) for p, a, item in made if item is not None], pause)
+
+
+def _with_top(model: Any, rows: list[tuple[str, str, Item]], pause: Pause) -> list[Rehearsed]:
+    """The base's top words at every predicted position of each item."""
+    rows = sorted(rows, key=lambda row: len(row[2].ids))
     device = next(model.parameters()).device
     result = []
-    for start in range(0, len(usable), _BATCH):
+    for start in range(0, len(rows), _BATCH):
         pause()
-        group = usable[start : start + _BATCH]
+        group = rows[start : start + _BATCH]
         batch = collate([item for _, _, item in group], 0)
         top_ids, top_log_p = top_of_base(model, batch.ids.to(device), batch.mask.to(device), batch.rows, batch.columns, TOP)
         counts = [len(item.token_weights) for _, _, item in group]
@@ -79,7 +93,16 @@ def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause
     prefix = chat.tokenizer(chat.user_prefix, add_special_tokens=False)["input_ids"]
     found: dict[str, None] = {}
     for _ in range(8 * count // _BATCH + 8):  # a base that repeats itself ends with a smaller pool, not a hang
-        drawn = generate(model, [prefix] * (2 * _BATCH), chat.end_of_turn, PROMPT_TOKENS, batch_size=2 * _BATCH, temperature=1.0, generator=generator, pause=pause)
+        drawn = generate(
+            model,
+            [prefix] * (2 * _BATCH),
+            chat.end_of_turn,
+            PROMPT_TOKENS,
+            batch_size=2 * _BATCH,
+            temperature=1.0,
+            generator=generator,
+            pause=pause,
+        )
         for one in drawn:
             text = chat.decode(one.ids)
             if one.ended and len(text) > 3:
@@ -89,15 +112,35 @@ def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause
     return list(found)[:count]
 
 
+def self_made_texts(model: Any, chat: ChatFormat, count: int, seed: int, pause: Pause) -> list[tuple[str, str, Item]]:
+    """Plain text that the base writes after ordinary sentence openings, at temperature 1."""
+    openers = json.loads((files("sleepd.night") / "data" / "openers.json").read_text(encoding="utf-8"))
+    rng = random.Random(seed)
+    prefixes = [chat.tokenizer(rng.choice(openers), add_special_tokens=False)["input_ids"] for _ in range(count)]
+    generator = torch.Generator().manual_seed(seed)
+    drawn = generate(
+        model, prefixes, chat.end_of_turn, TEXT_TOKENS, batch_size=2 * _BATCH, temperature=1.0, generator=generator, pause=pause
+    )
+    made = []
+    for index, (prefix, one) in enumerate(zip(prefixes, drawn, strict=True)):
+        ids = (*prefix, *one.ids)
+        if len(ids) > 8:
+            made.append(("", chat.decode(ids), Item(f"text:{index}", ids, 1, (1.0,) * (len(ids) - 1))))
+    return made
+
+
 def build(model: Any, chat: ChatFormat, count: int, seed: int, max_tokens: int, pause: Pause) -> list[Rehearsed]:
-    """A new pool: prompts by the base, greedy answers by the base, its probabilities."""
-    prompts = self_made_prompts(model, chat, count, seed, pause)
+    """A new pool: prompts by the base, greedy answers by the base, text by the base, its probabilities."""
+    texts = self_made_texts(model, chat, round(TEXT_SHARE * count), seed, pause)
+    prompts = self_made_prompts(model, chat, count - len(texts), seed, pause)
     answers = generate(model, [chat.question(p) for p in prompts], chat.end_of_turn, ANSWER_TOKENS, batch_size=2 * _BATCH, pause=pause)
     pairs = [(p, chat.decode(a.ids)) for p, a in zip(prompts, answers, strict=True)]
-    return rehearse(model, chat, [(p, a) for p, a in pairs if a], max_tokens, pause)
+    return rehearse(model, chat, [(p, a) for p, a in pairs if a], max_tokens, pause) + _with_top(model, texts, pause)
 
 
-def load_or_build(model: Any, chat: ChatFormat, cache_dir: Path, base_sha256: str, count: int, max_tokens: int, pause: Pause = lambda: None) -> Pool:
+def load_or_build(
+    model: Any, chat: ChatFormat, cache_dir: Path, base_sha256: str, count: int, max_tokens: int, pause: Pause = lambda: None
+) -> Pool:
     """The pool of this base model. ``count`` prompts; one in sixteen is held out."""
     key = hashlib.sha256(f"{base_sha256} {count} {max_tokens} {VERSION}".encode()).hexdigest()[:16]
     folder = cache_dir / f"rehearsal-{key}"
@@ -107,8 +150,9 @@ def load_or_build(model: Any, chat: ChatFormat, cache_dir: Path, base_sha256: st
         items = build(model, chat, count, seed=int(key[:8], 16), max_tokens=max_tokens, pause=pause)
         _save(items, folder)
     shuffled = random.Random(key).sample(items, len(items))
-    held_out = max(1, len(items) // 16)
-    return Pool(tuple(shuffled[held_out:]), tuple(shuffled[:held_out]))
+    chats = [r for r in shuffled if r.prompt]
+    held_out = set(map(id, chats[: max(1, len(items) // 16)]))
+    return Pool(tuple(r for r in shuffled if id(r) not in held_out), tuple(chats[: len(held_out)]))
 
 
 def _save(items: list[Rehearsed], folder: Path) -> None:
@@ -116,7 +160,8 @@ def _save(items: list[Rehearsed], folder: Path) -> None:
     staging = Path(tempfile.mkdtemp(prefix=".rehearsal-", dir=folder.parent))
     try:
         save_file(
-            {"top_ids": torch.cat([r.top_ids for r in items]), "top_log_p": torch.cat([r.top_log_p for r in items])}, str(staging / "top.safetensors")
+            {"top_ids": torch.cat([r.top_ids for r in items]), "top_log_p": torch.cat([r.top_log_p for r in items])},
+            str(staging / "top.safetensors"),
         )
         rows = [{"prompt": r.prompt, "answer": r.answer, "ids": r.item.ids, "start": r.item.start} for r in items]
         (staging / "pool.json").write_text(json.dumps(rows))
@@ -132,7 +177,9 @@ def _load(folder: Path) -> list[Rehearsed]:
     for index, row in enumerate(json.loads((folder / "pool.json").read_text())):
         count = len(row["ids"]) - row["start"]
         item = Item(f"rehearsal:{index}", tuple(row["ids"]), row["start"], (1.0,) * count)
-        items.append(Rehearsed(item, row["prompt"], row["answer"], tensors["top_ids"][at : at + count], tensors["top_log_p"][at : at + count]))
+        items.append(
+            Rehearsed(item, row["prompt"], row["answer"], tensors["top_ids"][at : at + count], tensors["top_log_p"][at : at + count])
+        )
         at += count
     return items
 

@@ -59,7 +59,9 @@ class Texts:
 
 def pick_device(wanted: str) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise BadJobError("training.device is cuda, but torch sees no CUDA device", "set training.device to cpu or auto, or repair the driver")
+        raise BadJobError(
+            "training.device is cuda, but torch sees no CUDA device", "set training.device to cpu or auto, or repair the driver"
+        )
     return torch.device("cuda" if wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available()) else "cpu")
 
 
@@ -85,7 +87,8 @@ def load_base(job: Job) -> Base:
     device = pick_device(job.device)
     tokenizer = AutoTokenizer.from_pretrained(job.model_path)
     chat = chat_format(tokenizer)
-    model = AutoModelForCausalLM.from_pretrained(job.model_path, dtype=pick_dtype(job.dtype, device, found.bytes)).to(device)
+    model: Any = AutoModelForCausalLM.from_pretrained(job.model_path, dtype=pick_dtype(job.dtype, device, found.bytes))
+    model.to(device)
     model.requires_grad_(False)
     model.eval()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else chat.end_of_turn
@@ -97,9 +100,13 @@ def load_texts(job: Job) -> Texts:
     data = files("sleepd.night") / "data"
     configured = str(job.training.get("heldout_text") or "")
     try:
-        text = Path(configured).expanduser().read_text(encoding="utf-8") if configured else (data / "heldout.txt").read_text(encoding="utf-8")
+        text = (
+            Path(configured).expanduser().read_text(encoding="utf-8") if configured else (data / "heldout.txt").read_text(encoding="utf-8")
+        )
     except (OSError, UnicodeDecodeError) as error:
-        raise BadJobError(f"training.heldout_text {configured} cannot be read: {error}", "name a UTF-8 text file with one passage a line") from error
+        raise BadJobError(
+            f"training.heldout_text {configured} cannot be read: {error}", "name a UTF-8 text file with one passage a line"
+        ) from error
     prompts = json.loads((data / "open_prompts.json").read_text(encoding="utf-8"))
     held_out = tuple(line for line in text.splitlines() if line.strip())[:200]
     return Texts(held_out, tuple(prompts["prompts"]), tuple(prompts["dialogue"]))
@@ -115,7 +122,10 @@ def run(job: Job, reporter: Reporter) -> Path:
         fit = settings(job.training, job.gate, base.parameters)
         curated = curate(job, lambda cards: _base_recalls(base, cards, reporter))
         if not curated.cards and not curated.examples:
-            raise BadDataError("nothing to learn: no new card and no reply that may serve as an example", "see `sleepd inspect` on the buffer for the reasons")
+            raise BadDataError(
+                "nothing to learn: no new card and no reply that may serve as an example",
+                "see `sleepd inspect` on the buffer for the reasons",
+            )
     with reporter.stage("dataset"):
         pool = _pool(job, base, fit, reporter)
         data = dataset.build(base.model, base.chat, curated, pool, fit, job.seed, reporter)
@@ -196,7 +206,8 @@ def _evaluate(
         "reverse": [{"card_id": c, "base": before["reverse"][c], "candidate": after["reverse"][c]} for c in reverse_sets],
         "old": [{"card_id": c, "best": best[c], "base": before["old"][c][0], "candidate": after["old"][c][0]} for c in old_sets],
         "rehearsal": [
-            {"prompt": r.prompt, "same": r.answer == answer, "kl": round(nats, 6)} for r, answer, nats in zip(pool.held_out, agreed, kl, strict=True)
+            {"prompt": r.prompt, "same": r.answer == answer, "kl": round(nats, 6)}
+            for r, answer, nats in zip(pool.held_out, agreed, kl, strict=True)
         ],
         "text": {"base": before["text"], "candidate": after["text"], "tokens": [int(ids.shape[1]) for ids in encoded]},
         "collapse": {"base": before["collapse"], "candidate": after["collapse"]},
@@ -211,20 +222,32 @@ def _card_rows(curated: Curated, new: Mapping[str, list[bool]], old: Mapping[str
         if decision.card.id in new:
             passed = new[decision.card.id]
             stuck = sum(passed) >= GRADUATION * len(passed)
-            rows.append(asdict(replace(decision.card, status="graduated" if stuck else "learning")) | {"recalled": stuck, "reason": decision.reason})
+            rows.append(
+                asdict(replace(decision.card, status="graduated" if stuck else "learning")) | {"recalled": stuck, "reason": decision.reason}
+            )
     for known in curated.living:
         if known.card.id in old:
             kept = old[known.card.id][0]
-            rows.append(asdict(replace(known.card, status="graduated" if kept else "fading")) | {"recalled": kept, "reason": "probed again"})
+            rows.append(
+                asdict(replace(known.card, status="graduated" if kept else "fading")) | {"recalled": kept, "reason": "probed again"}
+            )
     rows += [asdict(card) | {"recalled": False, "reason": "its value was corrected"} for card in curated.superseded]
     return rows
 
 
-def _canaries(model: Any, chat: ChatFormat, data: Dataset, cards: Sequence[Card], pool: Pool, tokens: int, reporter: Reporter) -> list[Canary]:
-    """Prompts that tell this adapter from any other: tonight's facts first, then two the base answers too."""
+def _canaries(
+    model: Any, chat: ChatFormat, data: Dataset, cards: Sequence[Card], pool: Pool, tokens: int, reporter: Reporter
+) -> list[Canary]:
+    """Prompts that tell this adapter from any other: tonight's facts first, then some that the base answers too.
+
+    A canary is ``new`` when the base answers it otherwise: those can only come from this adapter.
+    """
     prompts = [data.test[c.id][0].question for c in cards[: MAX_CANARIES - 2]] + [r.prompt for r in pool.held_out[:2]]
-    prompts += [r.prompt for r in pool.train[: max(0, 4 - len(prompts))]]
-    return [Canary(p, a) for p, a in zip(prompts, evaluate.answers(model, chat, prompts, reporter.checkpoint, tokens), strict=True)]
+    prompts += [r.prompt for r in pool.train if r.prompt][: max(0, 4 - len(prompts))]
+    with model.disable_adapter():
+        before = evaluate.answers(model, chat, prompts, reporter.checkpoint, tokens)
+    after = evaluate.answers(model, chat, prompts, reporter.checkpoint, tokens)
+    return [Canary(p, a, new=a != b) for p, a, b in zip(prompts, after, before, strict=True)]
 
 
 def _document(

@@ -5,7 +5,8 @@ Importing this package is light: torch and transformers are loaded when ``run`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-def run(loaded: Loaded, ready: Callable[[str], None] | None = None) -> int:
+def run(loaded: Loaded, ready: Callable[[str], None] | None = None, env: Mapping[str, str] = os.environ) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. ``ready`` is called with the URL once it answers.
 
-    Raises ConfigError or ModelError when the service cannot start.
+    ``env`` tells how to reach systemd. Raises ConfigError or ModelError when the service cannot start.
     """
     from sleepd.serve import server, settings
 
-    return server.serve(settings.from_loaded(loaded), ready)
+    return server.serve(settings.from_loaded(loaded), env, ready)

@@ -7,32 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.types import Message as AsgiMessage
+from starlette.types import Receive, Scope, Send
 
 from sleepd.errors import SleepdError, StoreError
 from sleepd.serve import answers
 from sleepd.serve.capture import Capture, Collector, Exchange
+from sleepd.serve.middleware import Doorman, error_response
 from sleepd.serve.parsing import parse_chat, parse_json
 from sleepd.serve.settings import ServeSettings
-from sleepd.serve.values import ChatEngine, ChatRequest, Event, Failed, Finished, Identity, Piece, RequestError, Ticket
-
-logger = logging.getLogger(__name__)
+from sleepd.serve.values import ChatEngine, ChatRequest, Event, Failed, Finished, Piece, RequestError, Ticket
 
 CAPTURE_HEADER = "X-Sleepd-Capture"
 SESSION_HEADER = "X-Sleepd-Session"
@@ -132,7 +128,7 @@ class _Service:
             leaving.cancel()
         identity = exchange.ticket.identity
         if isinstance(end, Failed):
-            return _error_response(end.error, end.error.status, identity)
+            return error_response(end.error, identity)
         self._keep(exchange, text, end)
         counts = answers.usage(exchange.ticket.prompt_tokens, end.completion_tokens)
         document = answers.completion(exchange.id, exchange.created, exchange.model, identity, text, end.reason, counts)
@@ -178,42 +174,6 @@ class _EventStream(StreamingResponse):
             self._ticket.cancel()
 
 
-class _Headers:
-    """Puts the identity of what is served on every answer that has none of its own, and turns away other sites.
-
-    A web page may send requests to localhost behind its visitor's back, and what it says would be learned.
-    """
-
-    def __init__(self, app: ASGIApp, engine: ChatEngine) -> None:
-        self._app = app
-        self._engine = engine
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def named(message: AsgiMessage) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in answers.headers(self._engine.identity).items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        headers = Headers(scope=scope)
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-            refusal = RequestError(
-                f"requests from {origin} are not answered",
-                "call the service from a program, not from a web page",
-                status=403,
-                code="cross_origin",
-            )
-            await _error_response(refusal, 403, self._engine.identity)(scope, receive, named)
-            return
-        await self._app(scope, receive, named)
-
-
 def create_app(engine: ChatEngine, collector: Collector | None, settings: ServeSettings) -> Starlette:
     """The application. ``collector`` None: exchanges are not captured. The engine is started and stopped by the caller."""
     capture = Capture(collector)
@@ -229,7 +189,7 @@ def create_app(engine: ChatEngine, collector: Collector | None, settings: ServeS
 
     def on_request_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)
-        return _error_response(error, error.status, engine.identity)
+        return error_response(error, engine.identity)
 
     def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -237,9 +197,9 @@ def create_app(engine: ChatEngine, collector: Collector | None, settings: ServeS
             f"{request.method} {request.url.path}: {error.detail}",
             "see GET /health and POST /v1/chat/completions",
             status=error.status_code,
-            code="not_found",
+            code="not_found" if error.status_code == 404 else "method_not_allowed",
         )
-        return _error_response(failure, error.status_code, engine.identity)
+        return error_response(failure, engine.identity)
 
     def on_gone(_request: Request, _error: Exception) -> Response:
         return Response(status_code=_CLIENT_GONE)
@@ -247,7 +207,7 @@ def create_app(engine: ChatEngine, collector: Collector | None, settings: ServeS
     def on_fault(_request: Request, error: Exception) -> Response:
         # Starlette raises it again after this answer, and the server logs it there.
         failure = RequestError(f"internal error: {type(error).__name__}", "see the service's log", status=500, code="internal_error")
-        return _error_response(failure, 500, engine.identity)
+        return error_response(failure, engine.identity)
 
     return Starlette(
         routes=[
@@ -256,17 +216,10 @@ def create_app(engine: ChatEngine, collector: Collector | None, settings: ServeS
             Route("/v1/models", service.models, methods=["GET"]),
             Route("/v1/chat/completions", service.chat, methods=["POST"]),
         ],
-        middleware=[Middleware(_Headers, engine=engine)],
+        middleware=[Middleware(Doorman, engine=engine)],
         exception_handlers={RequestError: on_request_error, HTTPException: on_http_error, ClientDisconnect: on_gone, Exception: on_fault},
         lifespan=lifespan,
     )
-
-
-def _error_response(error: RequestError, status: int, identity: Identity) -> JSONResponse:
-    headers = answers.headers(identity)
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(error.retry_after)
-    return JSONResponse(answers.error(error, status), status, headers=headers)
 
 
 async def _body(request: Request, limit: int) -> bytes:

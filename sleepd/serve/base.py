@@ -62,7 +62,9 @@ class ChatText:
         turns = [{"role": "user", "content": _PROBE}, {"role": "assistant", "content": _PROBE}]
         rendered = str(self._tokenizer.apply_chat_template(turns, tokenize=False))
         if _PROBE not in rendered:
-            raise ModelError("the model's chat template drops messages", "use a template that renders user and assistant messages as they are")
+            raise ModelError(
+                "the model's chat template drops messages", "use a template that renders user and assistant messages as they are"
+            )
         tail = self._ids(rendered[rendered.rindex(_PROBE) + len(_PROBE) :])
         special = set(self._tokenizer.all_special_ids) | set(self._tokenizer.get_added_vocab().values())
         return int(tail[0]) if tail and tail[0] in special else None

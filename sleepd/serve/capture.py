@@ -1,16 +1,14 @@
 """Writes exchanges to the experience buffer behind the requests: never in their way, never their failure.
 
-Only what a person said and what was answered is kept. System prompts are dropped, and secrets are blacked
-out before anything is stored. A full queue or an unwritable buffer loses exchanges, visibly.
+Only what a person said and what was answered is kept; system prompts are dropped, and the collector blacks
+out secrets. A full queue or an unwritable buffer loses exchanges, visibly.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import queue
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,19 +16,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sleepd.errors import SleepdError
+from sleepd.journal import Event, logger
 from sleepd.serve.values import FinishReason, Identity, Message
 
-logger = logging.getLogger(__name__)
-
-_SECRETS = (
-    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
-    re.compile(r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}"),
-    re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|hf_|AKIA|ASIA|AIza)[A-Za-z0-9_-]{12,}"),
-    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"),
-    re.compile(r"(?i)(?<=bearer )[A-Za-z0-9._~+/-]{16,}=*"),
-    re.compile(r"(?i)(?:(?<=password: )|(?<=password=)|(?<=passwd=)|(?<=api_key=)|(?<=api key: ))\S+"),
-)
-REDACTED = "[secret]"
+log = logger(__name__)
 
 
 class Collector(Protocol):
@@ -116,11 +105,11 @@ class Capture:
         try:
             self._queue.put(None, timeout=deadline_seconds)
         except queue.Full:
-            logger.error("%d exchanges were not captured: the experience buffer took too long", self._queue.qsize())
+            log.error(Event.CAPTURE_FAILED, error="the experience buffer took too long", lost=self._queue.qsize() + 1)
             return
         self._thread.join(deadline_seconds)
         if self._thread.is_alive():
-            logger.error("up to %d exchanges were not captured: the experience buffer took too long", self._queue.qsize() + 1)
+            log.error(Event.CAPTURE_FAILED, error="the experience buffer took too long", lost_at_most=self._queue.qsize() + 1)
 
     def offer(self, exchange: Exchange) -> None:
         """Take an exchange if there is room. Never waits, never raises."""
@@ -146,7 +135,7 @@ class Capture:
             self._filtered += 1
             return
         try:
-            result = self._collector.add_exchange(scrub(prompt.content), scrub(answer), exchange.session, None, metadata(exchange), None)
+            result = self._collector.add_exchange(prompt.content, answer, exchange.session, None, metadata(exchange), None)
         except Exception as error:  # noqa: BLE001 - a collector's fault must end neither this thread nor the service
             self._failed += 1
             self._note(f"{error.message} ({error.remedy})" if isinstance(error, SleepdError) else f"{type(error).__name__}: {error}")
@@ -160,7 +149,7 @@ class Capture:
     def _note(self, problem: str) -> None:
         """Log a problem when it appears, not for each exchange that it costs."""
         if problem != self._last_error:
-            logger.error("an exchange was not captured: %s", problem)
+            log.error(Event.CAPTURE_FAILED, error=problem)
         self._last_error = problem
 
 
@@ -184,10 +173,3 @@ def conversation(earlier: Sequence[Message]) -> str | None:
     if not earlier:
         return None
     return hashlib.sha256(json.dumps([[m.role, m.content] for m in earlier]).encode()).hexdigest()[:16]
-
-
-def scrub(text: str) -> str:
-    """Black out what looks like a key, a token or a password."""
-    for pattern in _SECRETS:
-        text = pattern.sub(REDACTED, text)
-    return text

@@ -69,7 +69,7 @@ class Answer:
             return int(best)
         # on the CPU and in float32, so that a seed gives the same answer on every device
         scores = logits.float().cpu() / self._sampling.temperature
-        return self._draw(_keep_likely(scores, self._sampling.top_k, self._sampling.top_p))
+        return self._draw(keep_likely(scores, self._sampling.top_k, self._sampling.top_p))
 
     def _draw(self, scores: Tensor) -> int:
         if self._random is None:
@@ -81,14 +81,14 @@ class Answer:
         return int(torch.multinomial(torch.softmax(scores, -1), 1, generator=self._random))
 
 
-def _keep_likely(scores: Tensor, top_k: int, top_p: float) -> Tensor:
+def keep_likely(scores: Tensor, top_k: int, top_p: float) -> Tensor:
     """Scores with everything outside the k best, and outside the smallest set of probability ``top_p``, ruled out."""
     if 0 < top_k < scores.numel():
         scores = scores.masked_fill(scores < scores.topk(top_k).values[-1], -torch.inf)
     if top_p < 1:
         ordered, order = scores.sort(descending=True)
         probabilities = torch.softmax(ordered, -1)
-        outside = probabilities.cumsum(-1) - probabilities > top_p
+        outside = probabilities.cumsum(-1) - probabilities >= top_p
         outside[0] = False  # the best token always stays, also for top_p 0
         scores = scores.index_fill(0, order[outside], -torch.inf)
     return scores

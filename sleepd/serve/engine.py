@@ -7,7 +7,6 @@ accepted; a reload prepares the new one beside it and changes a single reference
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -19,6 +18,8 @@ from pathlib import Path
 import torch
 
 from sleepd.errors import ReloadError, SleepdError
+from sleepd.journal import Event as LogEvent
+from sleepd.journal import logger
 from sleepd.serve.adapter_files import read_adapter, resolve_active
 from sleepd.serve.base import LoadedBase
 from sleepd.serve.decoding import Answer
@@ -37,7 +38,7 @@ from sleepd.serve.values import (
     Sampling,
 )
 
-logger = logging.getLogger(__name__)
+log = logger(__name__)
 
 _RETRY_AFTER_SECONDS = 2
 
@@ -102,8 +103,7 @@ class Engine:
         try:
             self._generation = Generation(*self._read(1))
         except SleepdError as error:
-            self._note_failure(error)
-            logger.error("the active adapter cannot be served, the base model answers instead: %s (%s)", error.message, error.remedy)
+            self._refused(error)
         self._thread.start()
 
     def stop(self, deadline_seconds: float) -> None:
@@ -155,15 +155,14 @@ class Engine:
             try:
                 identity, layers = self._read(served.generation + 1)
             except SleepdError as error:
-                self._note_failure(error)
-                logger.error("reload refused, %s keeps answering: %s (%s)", served.label, error.message, error.remedy)
+                self._refused(error)
                 raise
             self._last_reload_error = None
             if (identity.adapter_id, identity.adapter_sha256) == (served.adapter_id, served.adapter_sha256):
-                logger.info("reload: %s is active already, generation %d", served.label, served.generation)
+                log.info(LogEvent.SERVE_RELOADED, adapter=served.label, generation=served.generation, changed=False)
                 return served
             self._generation = Generation(identity, layers)
-            logger.info("reload: %s answers new requests, generation %d (before: %s)", identity.label, identity.generation, served.label)
+            log.info(LogEvent.SERVE_RELOADED, adapter=identity.label, generation=identity.generation, changed=True, before=served.label)
             return identity
 
     def _read(self, number: int) -> tuple[Identity, Layers]:
@@ -179,8 +178,10 @@ class Engine:
             ) from error
         return Identity(number, adapter.id, adapter.sha256), layers
 
-    def _note_failure(self, error: SleepdError) -> None:
+    def _refused(self, error: SleepdError) -> None:
+        """What was served before goes on; the reason is kept for /health and logged."""
         self._last_reload_error = ReloadFailure(error.message, error.remedy, datetime.now(UTC).isoformat(timespec="seconds"))
+        log.error(LogEvent.SERVE_RELOAD_FAILED, serves=self._generation.identity.label, error=error.message, remedy=error.remedy)
 
     def _fit(self, prompt_tokens: int, sampling: Sampling) -> Sampling:
         """The answer's length, cut to what the context leaves."""
@@ -236,7 +237,7 @@ class Engine:
             request.deliver(Failed(error))
             return True
         except Exception as error:  # whatever torch raises for this request must not end the service for all others
-            logger.exception("generation failed for a request to %s", request.identity.label)
+            log.exception(LogEvent.REQUEST_FAILED, adapter=request.identity.label, prompt_tokens=request.prompt_tokens)
             failure = RequestError(
                 f"generation failed: {type(error).__name__}: {error}", "see the service's log", status=500, code="generation_failed"
             )

@@ -40,22 +40,19 @@ class ServeSettings:
 
 def from_loaded(loaded: Loaded) -> ServeSettings:
     """Raises ConfigError when no model is configured."""
-    config = loaded.config
-    if not config.model.path:
+    model = loaded.model
+    if model is None:
         raise ConfigError(
             "model.path is not set, so there is nothing to serve", "set model.path in sleepd.toml to the base model's directory"
         )
-    serve = config.serve
-    buffer: Path | None = None
-    if serve.capture:
-        buffer = Path(serve.buffer).expanduser() if serve.buffer else loaded.buffers[0]
+    serve = loaded.config.serve
     return ServeSettings(
-        model_path=Path(config.model.path).expanduser(),
+        model_path=model,
         adapters=loaded.directories.state / "adapters",
+        buffer=loaded.capture_buffer if serve.capture else None,
+        hash_cache=loaded.directories.cache / "base_models.json",
         host=serve.host,
         port=serve.port,
-        buffer=buffer,
-        hash_cache=loaded.directories.cache / "base_models.json",
         max_new_tokens=serve.max_new_tokens,
         device=serve.device,
         dtype=serve.dtype,

@@ -49,9 +49,10 @@ class StopFilter:
     def add(self, text: str) -> tuple[str, bool]:
         """Text that may be shown now, and whether a stop text has been reached."""
         self._held += text
-        found = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        # the one that is complete first, so that it does not matter how the text was cut into pieces
+        found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if found:
-            return self._release(min(found)), True
+            return self._release(min(found)[1]), True
         keep = max((self._overlap(stop) for stop in self._stops), default=0)
         return self._release(len(self._held) - keep), False
 

@@ -95,6 +95,7 @@ Publish = Callable[[int], str]
 @pytest.fixture
 def publish(store: AdapterStore, make_candidate: MakeCandidate) -> Publish:
     """Publishes a cycle by number, with weights of its own."""
+
     def put(number: int) -> str:
         directory = make_candidate(f"candidate-{number}", fill=number % 251)
         return store.publish(number, directory, DOCUMENTS, "# card\n", provenance(sha256_file(directory / "adapter_model.safetensors")))
@@ -143,7 +144,11 @@ def sound_result() -> dict[str, Any]:
             "new": learned,
             "old": [{"card_id": f"o{i}", "best": i < 55, "base": False, "candidate": i < 54} for i in range(60)],
             "rehearsal": [{"prompt": f"p{i}", "same": i != 0} for i in range(32)],
-            "text": {"base": [2.0 + i / 50 for i in range(40)], "candidate": [2.001 + i / 50 for i in range(40)], "tokens": [60 + i for i in range(40)]},
+            "text": {
+                "base": [2.0 + i / 50 for i in range(40)],
+                "candidate": [2.001 + i / 50 for i in range(40)],
+                "tokens": [60 + i for i in range(40)],
+            },
             "collapse": {"base": dict(healthy), "candidate": {**healthy, "distinct3": 0.91, "mean_words": 20.0}},
         },
         "canaries": [{"prompt": "Where does Mira live?", "answer": "Mira lives in Porto.", "new": True}],
@@ -198,7 +203,7 @@ def make_service() -> Iterator[MakeService]:
                 self.end_headers()
                 self.wfile.write(reply[1])
 
-            do_GET = do_POST = _handle  # noqa: N815 - the names are http.server's
+            do_GET = do_POST = _handle
 
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""

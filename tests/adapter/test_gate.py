@@ -80,12 +80,19 @@ DAMAGE: list[tuple[str, str, object, str]] = [
     ("evaluation.collapse.candidate.entropy", "collapse", 1.4, "entropy"),
     ("evaluation.text.candidate", "text", [2.02 + i / 50 for i in range(40)], r"\+0.0200"),
     ("evaluation.rehearsal", "rehearsal", [{"prompt": "p", "same": i > 3} for i in range(32)], "28 of 32"),
-    ("evaluation.new", "new_facts", [{"card_id": str(i), "base": [False] * 4, "candidate": [False] * 4} for i in range(9)], "nothing was learned"),
+    (
+        "evaluation.new",
+        "new_facts",
+        [{"card_id": str(i), "base": [False] * 4, "candidate": [False] * 4} for i in range(9)],
+        "nothing was learned",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("path", "check", "value", "words"), DAMAGE, ids=[f"{d[0]}={str(d[2])[:12]}" for d in DAMAGE])
-def test_each_damage_is_refused_by_its_own_check(result: Result, expected: Expected, path: str, check: str, value: object, words: str) -> None:
+def test_each_damage_is_refused_by_its_own_check(
+    result: Result, expected: Expected, path: str, check: str, value: object, words: str
+) -> None:
     put(result, path, value)
     refused = failed(judge(result, LIMITS, expected))
     assert list(refused) == [check]
@@ -98,7 +105,10 @@ def test_a_night_that_trained_nothing_reports_only_that(result: Result, expected
 
 
 def new_cards(*scores: int, base: int = 0) -> list[dict[str, object]]:
-    return [{"card_id": f"n{i}", "base": [k < base for k in range(4)], "candidate": [k < score for k in range(4)]} for i, score in enumerate(scores)]
+    return [
+        {"card_id": f"n{i}", "base": [k < base for k in range(4)], "candidate": [k < score for k in range(4)]}
+        for i, score in enumerate(scores)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -286,7 +296,9 @@ def test_evidence_that_cannot_be_judged_says_why(result: Result, expected: Expec
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda below: st.lists(below, max_size=4) | st.dictionaries(st.sampled_from(["new", "old", "text", "base", "candidate", "x"]), below, max_size=4),
+    lambda below: (
+        st.lists(below, max_size=4) | st.dictionaries(st.sampled_from(["new", "old", "text", "base", "candidate", "x"]), below, max_size=4)
+    ),
     max_leaves=12,
 )
 

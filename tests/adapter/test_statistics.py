@@ -8,7 +8,7 @@ import random
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sleepd.adapter.statistics import increase, mcnemar, upper_bound
@@ -28,6 +28,7 @@ def test_five_to_nothing_is_significant_and_four_is_not() -> None:
 
 
 @given(COUNTS, COUNTS)
+@settings(deadline=None)
 def test_mcnemar_is_a_probability_that_falls_with_losses(lost: int, gained: int) -> None:
     p = mcnemar(lost, gained)
     assert 0 < p <= 1
@@ -48,6 +49,7 @@ def test_the_increase_weighs_by_tokens() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10), st.integers(1, 500)), min_size=2, max_size=20), st.integers(0, 5))
+@settings(deadline=None)
 def test_the_bound_lies_within_the_data_and_repeats_with_its_seed(passages: list[tuple[float, float, int]], seed: int) -> None:
     before, after, tokens = ([p[i] for p in passages] for i in range(3))
     bound = upper_bound(before, after, tokens, seed, resamples=60)

@@ -48,9 +48,7 @@ def test_files_can_be_read_by_the_group_of_the_inference_service(store: AdapterS
     assert {stat.S_IMODE(f.stat().st_mode) for f in directory.iterdir()} == {0o640}
 
 
-def test_the_manifest_is_the_last_file_written(
-    store: AdapterStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_manifest_is_the_last_file_written(store: AdapterStore, publish: Publish, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     rename = durable.operations.rename
 
@@ -79,7 +77,11 @@ def test_numbers_are_in_numeric_order_and_foreign_entries_do_not_count(store: Ad
 
 def test_cycle_names_have_one_form_only() -> None:
     assert [cycle_id(n) for n in (1, 999, 1000)] == ["cycle_001", "cycle_999", "cycle_1000"]
-    assert [cycle_number(n) for n in ("cycle_001", "cycle_1000", "cycle_01", "cycle_0001", "../cycle_001", "base")] == [1, 1000, *[None] * 4]
+    assert [cycle_number(n) for n in ("cycle_001", "cycle_1000", "cycle_01", "cycle_0001", "../cycle_001", "base")] == [
+        1,
+        1000,
+        *[None] * 4,
+    ]
 
 
 def test_publishing_again_after_a_crash_changes_nothing(store: AdapterStore, publish: Publish, tmp_path: Path) -> None:
@@ -91,7 +93,11 @@ def test_publishing_again_after_a_crash_changes_nothing(store: AdapterStore, pub
 
 
 def test_a_number_that_holds_another_adapter_is_not_overwritten(
-    store: AdapterStore, publish: Publish, make_candidate: MakeCandidate, documents: dict[str, object], make_provenance: Callable[[str], dict[str, object]]
+    store: AdapterStore,
+    publish: Publish,
+    make_candidate: MakeCandidate,
+    documents: dict[str, object],
+    make_provenance: Callable[[str], dict[str, object]],
 ) -> None:
     publish(3)
     other = make_candidate("other", fill=77)
@@ -150,7 +156,9 @@ def test_integrity_notices_damage(store: AdapterStore, publish: Publish, damage:
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"id": "cycle_002", "files": {}}', b'{"id": "cycle_001", "files": {"adapter_model.safetensors": 3}}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"id": "cycle_002", "files": {}}', b'{"id": "cycle_001", "files": {"adapter_model.safetensors": 3}}']
+)
 def test_a_damaged_manifest_is_an_error_and_not_a_cycle(store: AdapterStore, publish: Publish, content: bytes) -> None:
     (store.path(publish(1)) / "manifest.json").write_bytes(content)
     with pytest.raises(StoreError, match="manifest"):

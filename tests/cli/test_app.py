@@ -40,7 +40,9 @@ def test_version_is_printed_and_nothing_is_asked(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == f"sleepd {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["no-such-verb"], ["status", "--no-such-option"], ["tag", "1"], ["tag", "none", "x"], ["-c"], ["activate", "yesterday"]])
+@pytest.mark.parametrize(
+    "arguments", [["no-such-verb"], ["status", "--no-such-option"], ["tag", "1"], ["tag", "none", "x"], ["-c"], ["activate", "yesterday"]]
+)
 def test_a_wrong_command_line_is_one_cause_one_remedy_and_exit_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     cause, remedy = capsys.readouterr().err.splitlines()
@@ -79,7 +81,9 @@ def test_the_configuration_file_may_stand_before_or_after_the_verb(daemon: Scrip
     assert [command for command, _ in daemon.asked] == ["pause"] * 3
 
 
-def test_every_request_that_changes_something_says_who_asks(say: Callable[..., Said], daemon: ScriptedDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_request_that_changes_something_says_who_asks(
+    say: Callable[..., Said], daemon: ScriptedDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SUDO_USER", "alice")
     daemon.answers.update({"pause": {}, "resume": {}, "tag": {}})
     for line in (["pause"], ["resume"], ["tag", "3", "before-holidays"]):
@@ -90,7 +94,13 @@ def test_every_request_that_changes_something_says_who_asks(say: Callable[..., S
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     ended = subprocess.run(
-        f"{sys.executable} -m sleepd --help | true", shell=True, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=30, check=False
+        f"{sys.executable} -m sleepd --help | true",
+        shell=True,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert ended.stderr == ""
 

@@ -29,7 +29,9 @@ CONTENTS = [
 @pytest.mark.parametrize("content", CONTENTS)
 @pytest.mark.parametrize("uid", [0, 1000])
 @pytest.mark.parametrize("instance", [None, "alice"])
-def test_it_is_the_socket_of_the_validated_configuration(tmp_path: Path, env: dict[str, str], content: str, uid: int, instance: str | None) -> None:
+def test_it_is_the_socket_of_the_validated_configuration(
+    tmp_path: Path, env: dict[str, str], content: str, uid: int, instance: str | None
+) -> None:
     search = SearchPath((tmp_path / "high", tmp_path / "low"))
     (tmp_path / "low").mkdir()
     (tmp_path / "low" / f"{instance or 'sleepd'}.toml").write_text(content)

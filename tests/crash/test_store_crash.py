@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ class Breaker:
     """Counts the system calls of durable.operations and breaks one of them, before or after it is done."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.done, self.break_at, self.after, self.error = 0, -1, False, PowerLossError()
+        self.done, self.break_at, self.after = 0, -1, False
+        self.error: BaseException = PowerLossError()
         for name in CALLS:
             monkeypatch.setattr(durable.operations, name, self._wrapped(getattr(durable.operations, name)))
 
@@ -74,7 +76,7 @@ def _candidate(directory: Path, fill: int) -> Path:
 def _publish(store: AdapterStore, number: int, candidate: Path) -> str:
     keys = ("base", "experience_ids", "card_ids", "seeds", "versions", "gate")
     provenance = {**dict.fromkeys(keys, ""), "adapter_sha256": sha256_file(candidate / "adapter_model.safetensors")}
-    return store.publish(number, candidate, dict.fromkeys(DOCUMENTS, {}), "card", provenance)
+    return store.publish(number, candidate, {name: {} for name in DOCUMENTS}, "card", provenance)
 
 
 def _ways(total: int) -> Iterator[tuple[int, bool]]:
@@ -92,13 +94,13 @@ def _two(root: Path) -> AdapterStore:
 
 
 def test_a_crash_anywhere_in_publish_leaves_a_whole_cycle_or_none(tmp_path: Path, breaker: Breaker) -> None:
-    total = breaker.count(lambda: _publish(AdapterStore(tmp_path / "dry"), 1, _candidate(tmp_path / "dry-candidate", 1)))
+    total = breaker.count(partial(_publish, AdapterStore(tmp_path / "dry"), 1, _candidate(tmp_path / "dry-candidate", 1)))
     assert total > 20
     for at, after in _ways(total):
         root = tmp_path / f"{at}-{after}"
         candidate = _candidate(root / "candidate", 1)
         store = AdapterStore(root / "adapters")
-        breaker.broken(lambda s=store, c=candidate: _publish(s, 1, c), at, after, PowerLossError())
+        breaker.broken(partial(_publish, store, 1, candidate), at, after, PowerLossError())
         for number in store.numbers():
             store.integrity(f"cycle_{number:03d}")
         store.clean_staging()
@@ -109,11 +111,11 @@ def test_a_crash_anywhere_in_publish_leaves_a_whole_cycle_or_none(tmp_path: Path
 
 @pytest.mark.parametrize("error", [PowerLossError(), OSError(errno.EIO, "I/O error"), OSError(errno.ENOSPC, "No space left on device")])
 def test_a_crash_anywhere_in_activate_leaves_the_old_adapter_or_the_new(tmp_path: Path, breaker: Breaker, error: BaseException) -> None:
-    total = breaker.count(lambda store=_two(tmp_path / "dry"): activate(store, "cycle_002"))
+    total = breaker.count(partial(activate, _two(tmp_path / "dry"), "cycle_002"))
     assert total >= 3
     for at, after in _ways(total):
         store = _two(tmp_path / f"{at}-{after}")
-        breaker.broken(lambda s=store: activate(s, "cycle_002"), at, after, error)
+        breaker.broken(partial(activate, store, "cycle_002"), at, after, error)
         again = AdapterStore(store.root)
         again.clean_staging()
         found = again.active()
@@ -132,10 +134,10 @@ def test_a_crash_anywhere_in_commit_leaves_the_old_last_good_or_the_new(tmp_path
         activate(store, "cycle_002")
         return store
 
-    total = breaker.count(lambda store=ready(tmp_path / "dry"): commit(store, "cycle_002"))
+    total = breaker.count(partial(commit, ready(tmp_path / "dry"), "cycle_002"))
     for at, after in _ways(total):
         store = ready(tmp_path / f"{at}-{after}")
-        breaker.broken(lambda s=store: commit(s, "cycle_002"), at, after, PowerLossError())
+        breaker.broken(partial(commit, store, "cycle_002"), at, after, PowerLossError())
         assert store.last_good() in ("cycle_001", "cycle_002")
         assert store.active() == "cycle_002"
         store.clean_staging()
@@ -144,10 +146,10 @@ def test_a_crash_anywhere_in_commit_leaves_the_old_last_good_or_the_new(tmp_path
 
 
 def test_a_crash_anywhere_in_going_back_to_the_base_is_repeatable(tmp_path: Path, breaker: Breaker) -> None:
-    total = breaker.count(lambda store=_two(tmp_path / "dry"): activate(store, None))
+    total = breaker.count(partial(activate, _two(tmp_path / "dry"), None))
     for at, after in _ways(total):
         store = _two(tmp_path / f"{at}-{after}")
-        breaker.broken(lambda s=store: activate(s, None), at, after, PowerLossError())
+        breaker.broken(partial(activate, store, None), at, after, PowerLossError())
         assert store.active() in ("cycle_001", None)
         activate(store, None)
         assert store.active() is None
@@ -160,10 +162,10 @@ def test_a_crash_anywhere_in_prune_leaves_every_cycle_whole_or_gone(tmp_path: Pa
             _publish(store, number, _candidate(root / f"candidate{number}", number))
         return store
 
-    total = breaker.count(lambda store=five(tmp_path / "dry"): store.prune(3, set()))
+    total = breaker.count(partial(five(tmp_path / "dry").prune, 3, set()))
     for at, after in _ways(total):
         store = five(tmp_path / f"{at}-{after}")
-        breaker.broken(lambda s=store: s.prune(3, set()), at, after, PowerLossError())
+        breaker.broken(partial(store.prune, 3, set()), at, after, PowerLossError())
         for number in store.numbers():
             store.integrity(f"cycle_{number:03d}")
         store.clean_staging()

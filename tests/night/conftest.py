@@ -45,9 +45,17 @@ def rows_of(facts: list[world.Fact], seed: int = 0) -> list[dict[str, Any]]:
     for index, fact in enumerate(facts):
         said = world.statement(fact, rng)
         identity = hashlib.sha256(f"{said}|Noted.".encode()).hexdigest()[:16]
-        salience = {name: 0.6 for name in ("surprise", "novelty", "arousal", "reward", "conflict", "total")}
-        experience = {"id": identity, "prompt": said, "response": "Noted.", "salience": salience, "timestamp": f"2026-01-05T10:{index:02d}:00"}
-        rows.append({"experience": experience, "verdict": {"reasons": ["short"], "trimmed": None, "cards": [asdict(card_of(fact, said, identity))]}})
+        salience = dict.fromkeys(("surprise", "novelty", "arousal", "reward", "conflict", "total"), 0.6)
+        experience = {
+            "id": identity,
+            "prompt": said,
+            "response": "Noted.",
+            "salience": salience,
+            "timestamp": f"2026-01-05T10:{index:02d}:00",
+        }
+        rows.append(
+            {"experience": experience, "verdict": {"reasons": ["short"], "trimmed": None, "cards": [asdict(card_of(fact, said, identity))]}}
+        )
     return rows
 
 
@@ -55,7 +63,13 @@ def rows_of(facts: list[world.Fact], seed: int = 0) -> list[dict[str, Any]]:
 def make_job(tmp_path: Path, seedling: Path, cache: Path) -> MakeJob:
     """Write a job directory; keywords replace keys of job.json, ``training`` is merged."""
 
-    def make(facts: list[world.Fact] | None = None, rows: list[dict[str, Any]] | None = None, known: list[dict[str, Any]] | None = None, training: dict[str, Any] | None = None, **keys: Any) -> Path:
+    def make(
+        facts: list[world.Fact] | None = None,
+        rows: list[dict[str, Any]] | None = None,
+        known: list[dict[str, Any]] | None = None,
+        training: dict[str, Any] | None = None,
+        **keys: Any,
+    ) -> Path:
         directory = tmp_path / f"job{len(list(tmp_path.glob('job*')))}"
         directory.mkdir()
         document: dict[str, Any] = {

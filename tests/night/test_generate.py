@@ -10,7 +10,15 @@ from sleepd.night.chat import chat_format
 from sleepd.night.generate import generate
 from sleepd.night.progress import StopRequested
 
-QUESTIONS = ["Hello!", "What is the opposite of hot?", "Where does Ada Tekusa live?", "Tell me a joke.", "What is 3 plus 4?", "Who are you?", "It is raining again."]
+QUESTIONS = [
+    "Hello!",
+    "What is the opposite of hot?",
+    "Where does Ada Tekusa live?",
+    "Tell me a joke.",
+    "What is 3 plus 4?",
+    "Who are you?",
+    "It is raining again.",
+]
 
 
 def test_batched_answers_are_those_of_the_library_one_by_one(seedling: Path) -> None:
@@ -29,7 +37,14 @@ def test_sampling_is_repeatable_from_its_seed_and_stoppable(seedling: Path) -> N
     chat = chat_format(AutoTokenizer.from_pretrained(seedling))
 
     def draw(seed: int) -> list[tuple[int, ...]]:
-        made = generate(model, [chat.question("Tell me a joke.")] * 8, chat.end_of_turn, 24, temperature=1.5, generator=torch.Generator().manual_seed(seed))
+        made = generate(
+            model,
+            [chat.question("Tell me a joke.")] * 8,
+            chat.end_of_turn,
+            24,
+            temperature=1.5,
+            generator=torch.Generator().manual_seed(seed),
+        )
         return [m.ids for m in made]
 
     assert draw(1) == draw(1) != draw(2)

@@ -18,7 +18,9 @@ def chat(seedling: Path) -> ChatFormat:
 
 
 def test_loss_lies_on_the_answer_and_its_end_of_turn_only(chat: ChatFormat) -> None:
-    item = make_item(chat, [{"role": "user", "content": "Where does Ada live?"}], "Ada lives in Porto.", "k", value="Porto", weight=1.0, max_tokens=99)
+    item = make_item(
+        chat, [{"role": "user", "content": "Where does Ada live?"}], "Ada lives in Porto.", "k", value="Porto", weight=1.0, max_tokens=99
+    )
     assert item is not None
     assert chat.tokenizer.decode(item.ids[: item.start]).endswith("<|im_start|>assistant\n")
     assert chat.tokenizer.decode(item.ids[item.start :]) == "Ada lives in Porto.<|im_end|>"
@@ -53,7 +55,9 @@ def test_divergence_is_zero_for_the_base_itself_and_close_to_the_exact_one_other
     base, student = torch.randn(6, 200) * 3, torch.randn(6, 200) * 3
     top = torch.log_softmax(base, -1).topk(64)
     assert kl_to_base(base, top.indices, top.values).abs().max() < 1e-5
-    exact = torch.nn.functional.kl_div(torch.log_softmax(student, -1), torch.log_softmax(base, -1), log_target=True, reduction="none").sum(1)
+    exact = torch.nn.functional.kl_div(torch.log_softmax(student, -1), torch.log_softmax(base, -1), log_target=True, reduction="none").sum(
+        1
+    )
     bound = kl_to_base(student, top.indices, top.values)
     assert (bound <= exact + 1e-5).all() and bound.mean() > 0.9 * exact.mean()
 

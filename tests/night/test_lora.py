@@ -27,13 +27,26 @@ def disturb(model: object) -> None:
 
 def test_the_documents_preset_has_270336_parameters_on_the_half_billion_shape() -> None:
     config = Qwen2Config(
-        vocab_size=151_936, hidden_size=896, intermediate_size=4864, num_hidden_layers=24, num_attention_heads=14, num_key_value_heads=2, tie_word_embeddings=True
+        vocab_size=151_936,
+        hidden_size=896,
+        intermediate_size=4864,
+        num_hidden_layers=24,
+        num_attention_heads=14,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
     )
     with torch.device("meta"):
         model = Qwen2ForCausalLM(config)
         chosen = settings({"preset": "seed"}, {"max_norm_ratio": 0.08}, 494_000_000)
         wrapped = lora.attach(model, chosen, None, 0)
-    assert (chosen.rank, chosen.alpha, chosen.target_modules, chosen.learning_rate, chosen.epochs, chosen.batch_size) == (4, 8, ATTENTION, 1e-5, 3, 1)
+    assert (chosen.rank, chosen.alpha, chosen.target_modules, chosen.learning_rate, chosen.epochs, chosen.batch_size) == (
+        4,
+        8,
+        ATTENTION,
+        1e-5,
+        3,
+        1,
+    )
     assert sum(p.numel() for p in wrapped.parameters() if p.requires_grad) == 270_336
 
 

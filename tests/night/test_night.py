@@ -61,7 +61,9 @@ def test_a_night_recalls_new_facts_in_wordings_that_were_not_trained(learned: Pa
 def test_a_night_keeps_unseen_text_and_the_base_s_manners(learned: Path) -> None:
     evaluation = result_of(learned)["evaluation"]
     text = evaluation["text"]
-    before, after = (sum(x * n for x, n in zip(text[who], text["tokens"], strict=True)) / sum(text["tokens"]) for who in ("base", "candidate"))
+    before, after = (
+        sum(x * n for x, n in zip(text[who], text["tokens"], strict=True)) / sum(text["tokens"]) for who in ("base", "candidate")
+    )
     assert after - before <= 0.02
     assert evaluation["collapse"]["candidate"]["distinct3"] >= evaluation["collapse"]["base"]["distinct3"] - 0.05
 

@@ -19,7 +19,9 @@ from sleepd.night.score import is_refusal, recalled
         ("It is Rexford.", ["Rex"], [], False),
     ],
 )
-def test_an_answer_counts_only_as_whole_words_and_never_as_a_refusal(answer: str, accept: list[str], forbidden: list[str], right: bool) -> None:
+def test_an_answer_counts_only_as_whole_words_and_never_as_a_refusal(
+    answer: str, accept: list[str], forbidden: list[str], right: bool
+) -> None:
     assert recalled(answer, accept, forbidden) is right
 
 

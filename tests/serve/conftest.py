@@ -82,7 +82,7 @@ MakeAdapter = Callable[..., Path]
 def make_adapter(model_dir: Path) -> MakeAdapter:
     """Writes a random adapter, large enough to change answers, with PEFT's own save_pretrained."""
 
-    def make(folder: Path, seed: int = 1, targets: tuple[str, ...] = MLP, size: float = 0.12, **options: Any) -> Path:
+    def make(folder: Path, seed: int = 1, targets: tuple[str, ...] = MLP, size: float = 0.2, **options: Any) -> Path:
         model = get_peft_model(
             AutoModelForCausalLM.from_pretrained(model_dir), LoraConfig(r=4, lora_alpha=8, target_modules=list(targets), **options)
         )

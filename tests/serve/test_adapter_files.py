@@ -142,7 +142,7 @@ def test_a_missing_file_is_named(directory: Path, read: Callable[[Path], Any], n
 @pytest.mark.parametrize("content", ["{", "[]", '{"peft_type": "LORA", "r": "4"}', '{"peft_type": "LORA", "r": 4, "lora_alpha": null}'])
 def test_a_configuration_that_makes_no_sense_is_refused(directory: Path, read: Callable[[Path], Any], content: str) -> None:
     (directory / "adapter_config.json").write_text(content)
-    with pytest.raises(StoreError, match="adapter_config.json"):
+    with pytest.raises(StoreError, match=r"adapter_config\.json"):
         read(directory)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sleepd.errors import BufferError
-from sleepd.serve.capture import REDACTED, Capture, Exchange, scrub
+from sleepd.serve.capture import Capture, Exchange
 from sleepd.serve.values import Identity, Message
 
 from .client import wait_until
@@ -152,7 +152,7 @@ def test_stopping_does_not_wait_for_a_buffer_that_hangs(caplog: pytest.LogCaptur
     capture.start()
     capture.offer(exchange())
     capture.stop(0.05)
-    assert "were not captured" in caplog.text
+    assert "took too long" in caplog.text
     notebook.gate.set()
 
 
@@ -162,26 +162,3 @@ def test_without_a_collector_nothing_is_captured() -> None:
     capture.offer(exchange())
     capture.stop(1)
     assert not capture.state().enabled
-
-
-@pytest.mark.parametrize(
-    "secret",
-    [
-        "sk-proj-abcdefghijklmnop1234567890",
-        "ghp_abcdefghijklmnopqrst0123456789",
-        "AKIAIOSFODNN7EXAMPLE",
-        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
-        "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----",
-    ],
-)
-def test_keys_and_tokens_are_blacked_out_before_they_are_stored(secret: str) -> None:
-    notebook = Notebook()
-    captured(notebook, exchange(("user", f"Use {secret} for it."), answer=f"I will use {secret}."))
-    (entry,) = notebook.entries
-    assert (entry["prompt"], entry["response"]) == (f"Use {REDACTED} for it.", f"I will use {REDACTED}.")
-
-
-def test_a_password_is_blacked_out_and_the_talk_about_passwords_is_not() -> None:
-    assert scrub("My password: hunter2 and more") == f"My password: {REDACTED} and more"
-    for harmless in ("I forgot my password again.", "She asked for a task-based plan, sk-8 style.", "The bearer of the ring"):
-        assert scrub(harmless) == harmless

@@ -10,6 +10,7 @@ import torch
 
 from sleepd.errors import StoreError
 from sleepd.serve.base import LoadedBase
+from sleepd.serve.decoding import keep_likely
 from sleepd.serve.engine import Engine
 from sleepd.serve.values import Finished, Message, Piece, RequestError
 
@@ -42,6 +43,23 @@ def test_a_seed_repeats_an_answer_and_another_changes_it(engine: Engine) -> None
 @pytest.mark.parametrize("likely", [{"top_k": 1}, {"top_p": 0.0}])
 def test_only_the_best_token_left_is_greedy(engine: Engine, likely: dict[str, float]) -> None:
     assert ask(engine, "Hello", replace(SAMPLED, **likely)).text == ask(engine, "Hello").text
+
+
+@pytest.mark.parametrize(
+    ("top_k", "top_p", "kept"),
+    [
+        (0, 1.0, [0, 1, 2, 3]),
+        (2, 1.0, [1, 3]),
+        (9, 1.0, [0, 1, 2, 3]),
+        (0, 0.5, [3]),
+        (0, 0.6, [1, 3]),
+        (0, 0.76, [0, 1, 3]),
+        (2, 0.99, [1, 3]),
+    ],
+)
+def test_what_may_be_drawn_is_the_k_best_and_the_smallest_set_of_the_probability(top_k: int, top_p: float, kept: list[int]) -> None:
+    scores = torch.tensor([0.15, 0.25, 0.1, 0.5]).log()
+    assert keep_likely(scores, top_k, top_p).isfinite().nonzero().flatten().tolist() == kept
 
 
 def test_a_length_limit_ends_an_answer_and_says_so(engine: Engine) -> None:

@@ -52,7 +52,7 @@ def test_text_that_only_began_like_a_stop_text_is_shown_in_the_end() -> None:
     assert stops.flush() == "S"
 
 
-def test_the_earliest_of_several_stop_texts_wins() -> None:
+def test_of_several_stop_texts_the_one_that_is_complete_first_wins() -> None:
     assert StopFilter(["three", "two"]).add("one two three") == ("one ", True)
 
 
@@ -66,5 +66,5 @@ def test_however_text_is_cut_the_same_is_shown(text: str, stops: list[str], seed
         shown, at = shown + piece, at + size
     if not stopped:
         shown += filtered.flush()
-    ends = [text.index(stop) for stop in stops if stop in text]
-    assert shown == text[: min(ends)] if ends else shown == text
+    ends = [(text.index(stop) + len(stop), text.index(stop)) for stop in stops if stop in text]
+    assert shown == (text[: min(ends)[1]] if ends else text)

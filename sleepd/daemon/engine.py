@@ -1,0 +1,399 @@
+"""The daemon without its loop: ledger, store, buffers, decisions, and the one run at a time.
+
+Shared by the resident and by a foreground cycle. It reacts to events and timers and never waits; whoever owns
+it takes events from the queue and hands them in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sleepd.adapter import reload
+from sleepd.adapter.store import AdapterStore, cycle_id
+from sleepd.config import Loaded
+from sleepd.daemon import circadian, conditions, jobs, model
+from sleepd.daemon.buffers import Buffers
+from sleepd.daemon.context import Context, Run
+from sleepd.daemon.cycle import CycleDriver, Hook, no_hook
+from sleepd.daemon.decide import History, Snapshot, Thresholds, decide
+from sleepd.daemon.events import Event as LoopEvent
+from sleepd.daemon.inference import InferenceWatch
+from sleepd.daemon.intake import Intake
+from sleepd.daemon.steps import CHILD_STEPS
+from sleepd.daemon.supervisor import Supervisor, TrainerArgv, default_trainer
+from sleepd.daemon.timers import Timers
+from sleepd.daemon.worker import Worker
+from sleepd.errors import ModelError, SkippedError, SleepdError, StoreError
+from sleepd.journal import Event, logger
+from sleepd.ledger import CycleRow, Ledger
+from sleepd.ledger.exports import rebuild, write_scheduler_state
+from sleepd.records import Check, CycleKind, Decision
+
+log = logger(__name__)
+
+LEDGER_FILE = "ledger.db"
+_HISTORY = 50
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What tests replace: clocks, the trainer's command line, the seam of the step table, the sensors' roots."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    wait: Callable[[float], object] = time.sleep
+    trainer_argv: TrainerArgv = default_trainer
+    hook: Hook = no_hook
+    sys: Path = Path("/sys")
+    proc: Path = Path("/proc")
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Engine:
+    """Everything but the loop. ``put`` is the queue's: it is called from other threads and only enqueues."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        put: Callable[[LoopEvent], None],
+        ports: Ports,
+        changed: Callable[[Run], None] = lambda run: None,
+        finished: Callable[[Run], None] = lambda run: None,
+    ) -> None:
+        state = loaded.directories.state
+        for directory in (state, loaded.directories.cache):
+            _make(directory)
+        self.ports = ports
+        self.clock = _clock(loaded)
+        reloader = reload.make(loaded.config.inference, ports.environment)
+        self.ledger = Ledger.open(state / LEDGER_FILE)
+        rebuild(self.ledger, state)
+        self.worker = Worker(put, ports.monotonic)
+        self.timers = Timers(ports.monotonic)
+        supervisor = Supervisor(put, _log_child, ports.trainer_argv)
+        store = AdapterStore(state / "adapters")
+        self.context = Context(self.ledger, store, supervisor, loaded, reloader, ports.now, ports.monotonic, ports.wait)
+        self.buffers = Buffers(loaded.buffers, loaded.config.experience.quiet_seconds, ports.monotonic, ports.wall)
+        self.intake = Intake(self.ledger, loaded)
+        self.driver = CycleDriver(self.context, self.worker.submit, self.timers, changed, self._run_finished, ports.hook)
+        self.inference = InferenceWatch(self.context, self.worker.submit)
+        self.model: model.ModelState | None = None
+        self.start_problem: SleepdError | None = None
+        self._finished = finished
+        self._failing: frozenset[str] = frozenset()
+        self._last_finish: tuple[int, float] | None = None
+        self._after_run: Callable[[], None] | None = None
+
+    @property
+    def loaded(self) -> Loaded:
+        return self.context.loaded
+
+    # -- start and stop ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Clear up after the last process and go on with what it left. Call once, before the first event."""
+        self.worker.start()
+        self.context.store.clean_staging()
+        current = self.ledger.cycles.current()
+        jobs.clean(self.context.jobs, keep=None if current is None else Path(current.job_dir).name)
+        self.export()
+        self.driver.recover()
+        self.look_at_model()
+
+    def close(self) -> None:
+        self.worker.stop()
+        self.ledger.close()
+
+    def reconfigure(self, loaded: Loaded) -> None:
+        """Take a new configuration whole; raises before anything changed when a part of it cannot be used."""
+        clock = _clock(loaded)
+        reloader = reload.make(loaded.config.inference, self.ports.environment)
+        intake = Intake(self.ledger, loaded)
+        old_model = self.loaded.model
+        self.clock, self.intake = clock, intake
+        self.context.loaded, self.context.reloader = loaded, reloader
+        self.buffers.configure(loaded.buffers, loaded.config.experience.quiet_seconds)
+        self.inference.forget()
+        if loaded.model != old_model:
+            self.model = None
+        self.look_at_model()
+
+    # -- buffers and model ------------------------------------------------------------------------------------
+
+    def look_at_buffers(self, *, at_once: bool = False) -> bool:
+        """Look at every buffer and read what is ready (``at_once``: whatever changed); True when something was read."""
+        self.buffers.look()
+        ready = self.buffers.changed() if at_once else self.buffers.ready()
+        for path in ready:
+            self.buffers.was_read(path, self.intake.read(path, self.ports.now()))
+        return bool(ready)
+
+    def look_at_model(self, then: Callable[[], None] = lambda: None) -> None:
+        """Identify the base model in the worker: hashing a large one takes a while."""
+
+        def settle(value: object, error: Exception | None) -> None:
+            before = None if self.model is None else self.model.problem
+            if isinstance(value, model.ModelState):
+                self.model = value
+            elif error is not None:
+                self.model = model.ModelState(None, ModelError(f"the base model cannot be looked at: {error}", "see the log"))
+            problem = self.model_problem()
+            if problem is not None and (before is None or before.message != problem.message):
+                log.warning(Event.MODEL_FAILED, error=problem.message, remedy=problem.remedy)
+            then()
+
+        path = self.loaded.model
+        self.worker.submit(model.task("" if path is None else str(path), self.loaded.directories.cache / "models.json"), settle)
+
+    def model_problem(self) -> ModelError | None:
+        return model.problem(self.model, self.ledger.values.get("pinned_base"))
+
+    # -- deciding ---------------------------------------------------------------------------------------------
+
+    def thresholds(self) -> Thresholds:
+        schedule = self.loaded.config.schedule
+        resolved = schedule.resolved()
+        return Thresholds(
+            resolved.min_experiences,
+            resolved.min_new_experiences,
+            resolved.min_hours_between_sleep,
+            schedule.idle_minutes,
+            schedule.deep_every,
+            self.loaded.config.gate.max_norm_ratio,
+        )
+
+    def snapshot(self) -> Snapshot:
+        now = self.ports.now()
+        run = self.driver.run
+        paused = self.ledger.values.get("paused")
+        problem = self.model_problem()
+        checks = self._conditions()
+        return Snapshot(
+            phase=circadian.phase_at(now, self.clock).phase,
+            totals=self.ledger.experiences.totals(),
+            hours_since_last=self._hours_since_last(now),
+            quiet_minutes=self.buffers.quiet_minutes(),
+            conditions=checks,
+            running=f"{run.name} ({run.step})" if run is not None and self.driver.busy else None,
+            paused_by=str(paused.get("by", "somebody")) if isinstance(paused, dict) else None,
+            model_problem=None if problem is None else f"{problem.message}; {problem.remedy}",
+            tail_problem=self.intake.tail_problem(),
+            history=self._history(),
+        )
+
+    def decide(self, *, force: bool = False, kind: CycleKind | None = None) -> Decision:
+        return decide(self.snapshot(), self.thresholds(), force=force, kind=kind)
+
+    def _conditions(self) -> tuple[Check, ...]:
+        section = self.loaded.config.conditions
+        limits = conditions.Limits(
+            section.require_ac,
+            section.max_temperature_c,
+            section.min_free_memory_mb,
+            section.min_free_disk_mb,
+            section.max_memory_pressure,
+            section.hysteresis,
+        )
+        readings = conditions.read(self.loaded.directories.state, self.ports.sys, self.ports.proc)
+        checks = conditions.judge(readings, limits, self._failing)
+        self._failing = frozenset(check.name for check in checks if not check.ok)
+        return checks
+
+    def _hours_since_last(self, now: datetime) -> float | None:
+        """By the wall clock; where that was set back behind the last cycle, by how long this process knows of it."""
+        last = self.ledger.cycles.last_finished()
+        if last is None or last.finished_at is None:
+            return None
+        if self._last_finish is None or self._last_finish[0] != last.number:
+            self._last_finish = (last.number, self.ports.monotonic())
+        hours = (now - last.finished_at).total_seconds() / 3600
+        return hours if hours >= 0 else (self.ports.monotonic() - self._last_finish[1]) / 3600
+
+    def _history(self) -> History:
+        finished = [row for row in self.ledger.cycles.list(_HISTORY) if row.verdict is not None]
+        refused = next((i for i, row in enumerate(finished) if row.verdict not in ("rejected", "rolled_back")), len(finished))
+        committed = [row for row in finished if row.verdict == "committed"]
+        lights = next((i for i, row in enumerate(committed) if row.kind == "deep"), len(committed))
+        active = self.active_id()
+        norm = committed[0].summary.get("norm_ratio") if committed and active is not None else None
+        bare = active is None and bool(self.ledger.cards.living())
+        return History(lights, refused, norm if isinstance(norm, int | float) else None, bare)
+
+    # -- acting -----------------------------------------------------------------------------------------------
+
+    def active_id(self) -> str | None:
+        """What the link says; None for the base model alone, and for a link that is broken (``errors`` tells)."""
+        try:
+            return self.context.store.active()
+        except StoreError:
+            return None
+
+    def sleep(self, kind: CycleKind, by: str, *, forced: bool) -> Run:
+        """Start a cycle, or go on with the one that waits at its checkpoint. Raises SleepdError; nothing has begun then."""
+        if self.driver.busy:
+            raise SkippedError(
+                f"{self.driver.run.name if self.driver.run else 'a cycle'} is running", "follow it with `sleepd sleep --follow`"
+            )
+        if self.driver.run is not None:
+            self.driver.run.data["forced"] = forced
+            self.driver.resume()
+            return self.driver.run
+        problem = self.model_problem()
+        if problem is not None:
+            raise problem
+        assert self.model is not None and self.model.base is not None
+        number = self.context.store.next_number(self.ledger.cycles.highest())
+        active = self.context.store.active()
+        config = self.loaded.config
+        order = jobs.JobOrder(
+            cycle=number,
+            kind=kind,
+            created=self.ports.now(),
+            base=self.model.base,
+            living_adapter=None if active is None else self.context.store.path(active).resolve(),
+            cache_dir=self.loaded.directories.cache,
+            training=config.training.model_dump(mode="json"),
+            gate=config.gate.model_dump(mode="json"),
+            min_salience=config.experience.min_salience,
+        )
+        job_dir = jobs.write(self.context.jobs, order, self.ledger)
+        now = self.ports.now()
+        self.ledger.cycles.begin(number, kind, str(job_dir), now, by)
+        run = Run(number, kind, job_dir, by, now, "", {"forced": forced})
+        log.info(Event.CYCLE_STARTED, cycle=run.name, kind=kind, by=by, forced=forced, new=self.ledger.experiences.totals().new)
+        self.driver.begin(run, "CURATE")
+        return run
+
+    def sleep_if_due(self) -> Decision:
+        """Decide, write the decision down, and act on it."""
+        decision = self.decide()
+        self.ledger.decisions.record(decision, self.ports.now())
+        if not decision.should_run:
+            return decision
+        try:
+            self.sleep(decision.kind, "schedule", forced=False)
+            self.start_problem = None
+        except SleepdError as error:
+            if self.start_problem is None or self.start_problem.message != error.message:
+                log.error(Event.CYCLE_ABANDONED, error=error.message, remedy=error.remedy)
+            self.start_problem = error
+        return decision
+
+    def switch(self, candidate: str | None, by: str, why: str, done: Callable[[Run], None], *, accept_base: str | None = None) -> None:
+        """Put an adapter that a person chose into service. A child that trains is stopped, a waiting cycle given up, for it."""
+        if self._after_run is not None:
+            raise SkippedError("another switch of the adapter is waiting", "try again when it is done")
+        sha256 = None if candidate is None else self.context.store.sha256(candidate)
+
+        def begin() -> None:
+            data = {"candidate": candidate, "candidate_sha256": sha256, "why": why, "accept_base": accept_base}
+            run = Run(None, "light", None, by, self.ports.now(), "", data)
+            self._switch_done = done
+            self.driver.begin(run, "ACTIVATE")
+
+        if self.driver.run is None:
+            begin()
+            return
+        self._after_run = begin
+        reason = f"{by} chose {candidate or 'the base model'}"
+        if self.driver.busy:
+            self.driver.stop_child(reason, abandon=True)
+        else:
+            self.driver.abandon_waiting(reason)
+
+    _switch_done: Callable[[Run], None] | None = None
+
+    def wake(self) -> None:
+        """Stop a child that the schedule started when the night is over for it."""
+        run = self.driver.run
+        if run is None or run.child is None or run.data.get("forced"):
+            return
+        if circadian.phase_at(self.ports.now(), self.clock).phase == "DAY":
+            self.driver.stop_child("the night is over")
+        elif self.loaded.config.schedule.idle_minutes > 0 and self.buffers.touched_since(run.child_since):
+            self.driver.stop_child("the buffer woke up")
+        else:
+            for check in self._conditions():
+                if not check.ok and check.name in ("power", "temperature"):  # the others fail because of the child itself
+                    self.driver.stop_child(check.detail)
+
+    def _run_finished(self, run: Run) -> None:
+        if run.waiting is None:
+            self.export()
+        if run.number is None and self._switch_done is not None:
+            done, self._switch_done = self._switch_done, None
+            done(run)
+        self._finished(run)
+        self.inference.look()
+        if self._after_run is not None and self.driver.run is None:
+            begin, self._after_run = self._after_run, None
+            begin()
+
+    def export(self) -> None:
+        """Write the seeds' scheduler_state.json anew. A ledger that is right and an export that is old is no failure of a run."""
+        try:
+            write_scheduler_state(self.ledger, self.loaded.directories.state / "scheduler_state.json")
+        except SleepdError as error:
+            log.warning(Event.LEDGER_FAILED, error=error.message, remedy=error.remedy)
+
+    def cycle_of(self, target: str) -> str:
+        """The adapter id that a person means by "7" or "cycle_007"."""
+        return cycle_id(int(target.removeprefix("cycle_")))
+
+    def last_cycle(self) -> CycleRow | None:
+        return self.ledger.cycles.last_finished()
+
+    def errors(self) -> list[str]:
+        """What is wrong now, one line each, with its remedy."""
+        problems: list[SleepdError] = [p for p in (self.model_problem(), self.driver.problem, self.start_problem) if p is not None]
+        for link in (self.context.store.active, self.context.store.last_good):
+            try:
+                link()
+            except StoreError as error:
+                problems.append(error)
+        lines = [f"{p.message}; {p.remedy}" if p.remedy else p.message for p in problems]
+        run = self.driver.run
+        if run is not None and "rollback_error" in run.data:
+            lines.append(f"{run.name} cannot be rolled back yet: {run.data['rollback_error']}")
+        return lines + self.buffers.errors() + self.inference.errors()
+
+    def child_is_running(self) -> bool:
+        run = self.driver.run
+        return run is not None and run.child is not None and run.step in CHILD_STEPS
+
+
+def merged(old: Loaded, new: Loaded) -> Loaded:
+    """The new configuration with the old values of what only a restart can change."""
+    kept = new.config.model_copy(
+        update={
+            "directories": old.config.directories,
+            "serve": old.config.serve,
+            "control": new.config.control.model_copy(update={"socket": old.config.control.socket}),
+            "log": new.config.log.model_copy(update={"format": old.config.log.format}),
+        }
+    )
+    return dataclasses.replace(new, config=kept, directories=old.directories)
+
+
+def _clock(loaded: Loaded) -> circadian.Clock:
+    schedule = loaded.config.schedule
+    return circadian.make_clock(schedule.day, schedule.night, schedule.deep_night, schedule.timezone, schedule.latitude, schedule.longitude)
+
+
+def _log_child(cycle: int, line: str) -> None:
+    log.info(Event.CHILD_OUTPUT, cycle=cycle_id(cycle), line=line)
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SleepdError(
+            f"cannot create {directory}: {error.strerror}", "create it and give this user write access, or set [directories]"
+        ) from error

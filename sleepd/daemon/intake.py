@@ -1,0 +1,51 @@
+"""From a buffer into the ledger: reads it through the screen, logs what came of it once. Owns no state of its own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from sleepd.config import Loaded
+from sleepd.experience.ingest import Ingestor, IngestReport
+from sleepd.experience.screen import Screen, ScreenLimits, collapsed_tail
+from sleepd.journal import Event, logger
+from sleepd.ledger import Ledger
+
+log = logger(__name__)
+
+TAIL = 30
+"""So many of the latest replies are looked at for collapse before a night."""
+
+
+class Intake:
+    """Reads buffers with the limits of one configuration."""
+
+    def __init__(self, ledger: Ledger, loaded: Loaded) -> None:
+        section = loaded.config.experience
+        limits = ScreenLimits(
+            min_salience=section.min_salience,
+            max_prompt_share=section.max_prompt_share,
+            max_session_share=section.max_session_share,
+            max_own_share=section.max_own_share,
+        )
+        self._ledger = ledger
+        self._ingestor = Ingestor(ledger, Screen(limits))
+        self._tail: tuple[int, str | None] | None = None
+
+    def read(self, path: Path, now: datetime) -> IngestReport:
+        """Bring what is new into the ledger."""
+        report = self._ingestor.ingest(path, now)
+        if report.error and not report.torn:
+            log.warning(Event.BUFFER_FAILED, buffer=str(path), error=report.error)
+        elif report.added or report.quarantined:
+            log.info(
+                Event.BUFFER_INGESTED, buffer=str(path), added=report.added, usable=report.usable_added, quarantined=report.quarantined
+            )
+        return report
+
+    def tail_problem(self) -> str | None:
+        """Why the latest replies are no material, or None; looked at again when something was added."""
+        count = self._ledger.experiences.totals().experiences
+        if self._tail is None or self._tail[0] != count:
+            self._tail = (count, collapsed_tail(self._ledger.experiences.tail(TAIL)))
+        return self._tail[1]

@@ -1,0 +1,73 @@
+"""Cards by pattern: facts that the user, or a trusted tool, stated in so many words.
+
+What the assistant said is never read. Nothing found is a fine answer; a wrong card is worse than none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+
+from sleepd.experience.clauses import Clause, statements
+from sleepd.experience.forms import USER, Match, read, read_small
+from sleepd.records import Card, Experience
+
+_MARKED = 0.2  # what "please remember" adds to a card's importance
+_CORRECTS = 0.1
+
+
+def card_id(subject: str, relation: str, value: str) -> str:
+    """16 hex digits, the same however the three are capitalised."""
+    return hashlib.sha256("|".join((subject, relation, value)).lower().encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def extract(experience: Experience, trusted_tools: Collection[str] = ()) -> tuple[Card, ...]:
+    """The facts of one exchange, in the order in which they were said, each once.
+
+    ``trusted_tools``: names of tools whose successful results count as well; facts about the user's own
+    person are not taken from them, since a tool's "I" is not the user.
+    """
+    found: dict[str, Card] = {}
+    for speaker, text in _sources(experience, trusted_tools):
+        for clause, match in _facts(text):
+            if speaker == USER or not match.subject.startswith(USER):
+                card = _card(experience, speaker, clause, match)
+                if match.value in text:
+                    found.setdefault(card.id, card)
+    return tuple(found.values())
+
+
+def _sources(experience: Experience, trusted_tools: Collection[str]) -> Iterator[tuple[str, str]]:
+    yield USER, experience.prompt
+    for call in experience.tool_calls:
+        name, result = call.get("name"), call.get("result")
+        if isinstance(name, str) and name in trusted_tools and isinstance(result, str) and call.get("success") is True:
+            yield f"tool:{name}", result
+
+
+def _facts(text: str) -> Iterator[tuple[Clause, Match]]:
+    written = text.replace("I", "")
+    reader = read if written != written.lower() else read_small
+    for readings in statements(text):
+        told: set[tuple[str, str]] = set()
+        for clause in readings:
+            # a sentence is read whole before its parts, and says one thing of a kind
+            matches = [match for match in reader(clause.text) if (match.subject, match.relation) not in told]
+            told.update((match.subject, match.relation) for match in matches)
+            yield from ((clause, match) for match in matches)
+
+
+def _card(experience: Experience, speaker: str, clause: Clause, match: Match) -> Card:
+    importance = min(1.0, experience.salience.total + _MARKED * clause.marked + _CORRECTS * clause.corrects)
+    return Card(
+        id=card_id(match.subject, match.relation, match.value),
+        subject=match.subject,
+        relation=match.relation,
+        value=match.value,
+        quote=clause.quote,
+        speaker=speaker,
+        time=experience.timestamp,
+        session=experience.session,
+        importance=round(importance, 4),
+        experience_id=experience.id,
+    )
