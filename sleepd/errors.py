@@ -72,6 +72,10 @@ class BufferError(SleepdError):
     """An experience buffer that cannot be read."""
 
 
+class TornBufferError(BufferError):
+    """A buffer that ends in the middle: its writer is at work, or stopped half-way. Worth another look."""
+
+
 class LedgerError(SleepdError):
     """A ledger that is damaged, of another version, in use by another writer, or on a full disk."""
 

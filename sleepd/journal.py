@@ -258,14 +258,14 @@ def _detect(env: Mapping[str, str], stream: TextIO, journal: Path) -> str:
 
 
 def _fields(record: logging.LogRecord) -> Fields:
-    """The fields of one record, ours or a library's, with time, level and logger first."""
+    """The fields of one record, ours or a library's, with time, level, logger and event first."""
     head: Fields = {
         "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname.lower(),
         "logger": record.name,
     }
     if isinstance(record.msg, dict):
-        return {**head, **record.msg}
+        return {**head, "event": record.msg.get("event", ""), **record.msg}
     head["event"] = record.getMessage()
     if record.exc_info:
         head["exception"] = logging.Formatter().formatException(record.exc_info)

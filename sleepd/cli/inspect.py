@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,9 +14,7 @@ from sleepd.cli.target import Target
 from sleepd.errors import NotFoundError
 
 SHOWN = 10
-
-if TYPE_CHECKING:
-    from sleepd.config import Config
+BYTES_PER_MB = 1024 * 1024
 
 
 @click.command()
@@ -30,27 +26,33 @@ def command(target: Target, file: Path) -> None:
     """What would be learned from the experience buffer FILE, and what would be rejected, with the reasons."""
     if not file.is_file():
         raise NotFoundError(f"{file} is no file", "give the path of an experience buffer")
-    document = judge(file, target.load().config)
+    from sleepd.experience.inspect import inspect_buffer
+    from sleepd.experience.screen import ScreenLimits
+
+    section = target.load().config.experience
+    limits = ScreenLimits(section.min_salience, section.max_prompt_share, section.max_session_share, section.max_own_share)
+    document = inspect_buffer(file, limits, section.max_buffer_mb * BYTES_PER_MB)
     if target.json:
         output.print_json(document)
-        return
-    _print(document)
+    else:
+        _print(document)
 
 
 def _print(document: Mapping[str, Any]) -> None:
-    salience = document["salience"]
-    rejected = sorted(document["rejected"].items(), key=lambda row: -row[1])
-    errors = document["errors"]
+    salience, errors = document["salience"], document["errors"]
+    rejected = "\n".join(f"{count:>6,}  {reason.replace('_', ' ')}" for reason, count in document["rejected"].items())
+    told = [f"entry {row['entry']}: {row['reason']}" for row in errors[:SHOWN]]
+    if len(errors) > SHOWN:
+        told.append(f"and {len(errors) - SHOWN:,} more (--json lists them all)")
+    spread = "-" if salience["median"] is None else f"{salience['min']:.2f} to {salience['max']:.2f}, median {salience['median']:.2f}"
     output.pairs(
         [
             ("file", f"{document['path']} ({document['form']})"),
             ("entries", f"{document['entries']:,}"),
             ("usable", f"{document['usable']:,}: {document['examples']:,} as examples, {document['with_cards']:,} with facts"),
-            ("facts", output.plural(document["cards"], "card")),
-            ("salience", "-" if salience["median"] is None else f"{salience['min']} to {salience['max']}, median {salience['median']}"),
-            ("no example", "\n".join(f"{count:>6,}  {reason}" for reason, count in rejected) or "none rejected"),
-            ("errors", "\n".join(f"entry {row['entry']}: {row['reason']}" for row in errors[:SHOWN]) or "none"),
+            ("facts", f"{document['cards']:,}"),
+            ("salience", spread),
+            ("no example", rejected or "none"),
+            ("errors", "\n".join(told) or "none"),
         ]
     )
-    if len(errors) > SHOWN:
-        click.echo(f"({len(errors) - SHOWN:,} more errors: see --json)")

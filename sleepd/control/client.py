@@ -23,7 +23,7 @@ def call(socket: Path, command: str, args: Mapping[str, Any] | None = None, time
     """
     with _connect(socket, timeout) as connection:
         lines = _lines(connection, socket, time.monotonic() + timeout)
-        connection.sendall(protocol.encode({"id": str(os.getpid()), "command": command, "args": dict(args or {})}))
+        _send(connection, socket, command, args)
         document = protocol.decode(next(lines))
     protocol.raise_refusal(document)
     result = document["result"]
@@ -36,7 +36,7 @@ def follow(
 ) -> Iterator[dict[str, Any]]:
     """Yield progress lines of the running cycle; the last one has ``"done": true`` and, if there was a cycle, its verdict."""
     with _connect(socket, silence) as connection:
-        connection.sendall(protocol.encode({"id": str(os.getpid()), "command": command, "args": dict(args or {})}))
+        _send(connection, socket, command, args)
         lines = _lines(connection, socket, None, silence)
         protocol.raise_refusal(protocol.decode(next(lines)))
         for line in lines:
@@ -63,6 +63,15 @@ def _connect(path: Path, timeout: float) -> sockets.socket:
         connection.close()
         raise NoDaemonError(f"cannot reach the daemon on {path}: {error}", "see `systemctl status sleepd`") from error
     return connection
+
+
+def _send(connection: sockets.socket, path: Path, command: str, args: Mapping[str, Any] | None) -> None:
+    try:
+        connection.sendall(protocol.encode({"id": str(os.getpid()), "command": command, "args": dict(args or {})}))
+    except TimeoutError as error:
+        raise _silent(path) from error
+    except OSError as error:
+        raise NoDaemonError(f"the daemon on {path} hung up: {error}", "see `journalctl -u sleepd`") from error
 
 
 def _lines(connection: sockets.socket, path: Path, deadline: float | None, silence: float = 0.0) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from sleepd.daemon.runlog import log_of, unfinished
 from sleepd.daemon.steps import CHILD_STEPS, STEPS, TABLE
 from sleepd.daemon.supervisor import describe_exit, end_orphan
 from sleepd.daemon.timers import Timers
-from sleepd.errors import LedgerError, SleepdError
+from sleepd.errors import LedgerError, SkippedError, SleepdError
 from sleepd.journal import Event, logger
 from sleepd.records import Progress
 
@@ -82,10 +82,16 @@ class CycleDriver:
 
     def begin(self, run: Run, step: str) -> None:
         """Start a run at this step. For a cycle, the caller has begun its row in the ledger."""
-        if self.busy:
-            raise SleepdError(f"{self.run.name if self.run else 'a cycle'} is running", "wait until it has ended")
+        assert not self.busy
         self.run = run
         self._go(run, Move(step))
+
+    def check_free(self) -> None:
+        """Raise SkippedError unless a run may begin now."""
+        if self._halted:
+            raise SkippedError("sleepd is stopping", "ask again when it has started")
+        if self.busy:
+            raise SkippedError(f"{self.run.name if self.run else 'a cycle'} is running", "follow it with `sleepd sleep --follow`")
 
     def resume(self) -> None:
         """Go on with the cycle that waits at its checkpoint."""

@@ -56,7 +56,11 @@ class Ports:
 
 
 class Engine:
-    """Everything but the loop. ``put`` is the queue's: it is called from other threads and only enqueues."""
+    """Everything but the loop.
+
+    ``put`` is the queue's: it is called from other threads and only enqueues. ``between`` is called now and then
+    while a large buffer is read, which is the only long work in the loop's own thread.
+    """
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class Engine:
         ports: Ports,
         changed: Callable[[Run], None] = lambda run: None,
         finished: Callable[[Run], None] = lambda run: None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         state = loaded.directories.state
         for directory in (state, loaded.directories.cache):
@@ -80,7 +85,8 @@ class Engine:
         store = AdapterStore(state / "adapters")
         self.context = Context(self.ledger, store, supervisor, loaded, reloader, ports.now, ports.monotonic, ports.wait)
         self.buffers = Buffers(loaded.buffers, loaded.config.experience.quiet_seconds, ports.monotonic, ports.wall)
-        self.intake = Intake(self.ledger, loaded)
+        self._between = between
+        self.intake = Intake(self.ledger, loaded, between)
         self.driver = CycleDriver(self.context, self.worker.submit, self.timers, changed, self._run_finished, ports.hook)
         self.inference = InferenceWatch(self.context, self.worker.submit)
         self.model: model.ModelState | None = None
@@ -96,15 +102,18 @@ class Engine:
 
     # -- start and stop ---------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Clear up after the last process and go on with what it left. Call once, before the first event."""
+    def start(self, model_known: Callable[[], None] = lambda: None) -> None:
+        """Clear up after the last process and go on with what it left. Call once, before the first event.
+
+        ``model_known`` is called when the base model has been identified.
+        """
         self.worker.start()
         self.context.store.clean_staging()
         current = self.ledger.cycles.current()
         jobs.clean(self.context.jobs, keep=None if current is None else Path(current.job_dir).name)
         self.export()
         self.driver.recover()
-        self.look_at_model()
+        self.look_at_model(model_known)
 
     def close(self) -> None:
         self.worker.stop()
@@ -114,7 +123,7 @@ class Engine:
         """Take a new configuration whole; raises before anything changed when a part of it cannot be used."""
         clock = _clock(loaded)
         reloader = reload.make(loaded.config.inference, self.ports.environment)
-        intake = Intake(self.ledger, loaded)
+        intake = Intake(self.ledger, loaded, self._between)
         old_model = self.loaded.model
         self.clock, self.intake = clock, intake
         self.context.loaded, self.context.reloader = loaded, reloader
@@ -236,10 +245,7 @@ class Engine:
 
     def sleep(self, kind: CycleKind, by: str, *, forced: bool) -> Run:
         """Start a cycle, or go on with the one that waits at its checkpoint. Raises SleepdError; nothing has begun then."""
-        if self.driver.busy:
-            raise SkippedError(
-                f"{self.driver.run.name if self.driver.run else 'a cycle'} is running", "follow it with `sleepd sleep --follow`"
-            )
+        self.driver.check_free()
         if self.driver.run is not None:
             self.driver.run.data["forced"] = forced
             self.driver.resume()

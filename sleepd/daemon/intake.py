@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sleepd.ledger import Ledger
 
 log = logger(__name__)
 
+_MEGABYTE = 1024 * 1024
 TAIL = 30
 """So many of the latest replies are looked at for collapse before a night."""
 
@@ -20,7 +22,8 @@ TAIL = 30
 class Intake:
     """Reads buffers with the limits of one configuration."""
 
-    def __init__(self, ledger: Ledger, loaded: Loaded) -> None:
+    def __init__(self, ledger: Ledger, loaded: Loaded, between: Callable[[], None]) -> None:
+        """``between`` is called after every batch of entries: the first reading of a large buffer takes a while."""
         section = loaded.config.experience
         limits = ScreenLimits(
             min_salience=section.min_salience,
@@ -29,7 +32,7 @@ class Intake:
             max_own_share=section.max_own_share,
         )
         self._ledger = ledger
-        self._ingestor = Ingestor(ledger, Screen(limits))
+        self._ingestor = Ingestor(ledger, Screen(limits), section.max_buffer_mb * _MEGABYTE, between)
         self._tail: tuple[int, str | None] | None = None
 
     def read(self, path: Path, now: datetime) -> IngestReport:

@@ -77,7 +77,9 @@ class Service:
         self._decided: Decision | None = None
         self._phase: str | None = None
         self._beats = Heartbeats(ports.monotonic)
-        self._engine = Engine(loaded, self._queue.put, ports, self._run_changed, self._run_finished)
+        self._watchdog_seconds = watchdog_interval(ports.environment)
+        self._fed_at = ports.monotonic()
+        self._engine = Engine(loaded, self._queue.put, ports, self._run_changed, self._run_finished, self._still_alive)
         self._commands = Commands(self._engine, self.reload, lambda: self._generation)
         self._server = Server(
             loaded.socket,
@@ -100,15 +102,13 @@ class Service:
         try:
             self._server.start()
             self._notify.extend_timeout(int((self._engine.loaded.config.training.grace_seconds + STOP_MARGIN_SECONDS) * 1e6))
-            self._engine.start()
+            self._engine.start(lambda: self._decide_later(0.0))
             self._watch()
             self._alarm.start()
-            self._look_at_buffers()
+            timers.after("buffers", 0.0, self._look_at_buffers)
             timers.after("inference", 0.0, self._look_at_inference)
             self._decide_later(0.0)
-            interval = watchdog_interval(self._ports.environment)
-            if interval is not None:
-                self._feed_watchdog(interval)
+            self._feed_watchdog()
             self._notify.ready(status.status_line(self._engine))
             log.info(
                 Event.DAEMON_READY, socket=str(self._engine.loaded.socket), buffers=[str(path) for path in self._engine.loaded.buffers]
@@ -200,6 +200,8 @@ class Service:
         self._engine.timers.after("decide", seconds, self._decide)
 
     def _decide(self) -> None:
+        if self._stopping:
+            return
         phase = circadian.phase_at(self._ports.now(), self._engine.clock)
         if phase.phase != self._phase:
             log.info(Event.PHASE_CHANGED, phase=phase.phase, until=None if phase.next_change is None else phase.next_change.isoformat())
@@ -233,13 +235,21 @@ class Service:
     def _say_status(self) -> None:
         self._notify.status(status.status_line(self._engine))
 
-    def _feed_watchdog(self, interval: float) -> None:
+    def _feed_watchdog(self) -> None:
+        if self._watchdog_seconds is None:
+            return
         stale = self._beats.stale()
         if stale:
             log.error(Event.COMPONENT_STALE, components=stale)
         else:
             self._notify.watchdog()
-        self._engine.timers.after("watchdog", interval, lambda: self._feed_watchdog(interval))
+        self._fed_at = self._ports.monotonic()
+        self._engine.timers.after("watchdog", self._watchdog_seconds, self._feed_watchdog)
+
+    def _still_alive(self) -> None:
+        """Called while a large buffer is read: the loop is busy, not stuck."""
+        if self._watchdog_seconds is not None and self._ports.monotonic() - self._fed_at >= self._watchdog_seconds:
+            self._feed_watchdog()
 
     # -- configuration ----------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from sleepd.errors import ReloadError, ReloadUnknownError, SleepdError, StoreErr
 from sleepd.records import Canary, Card
 
 FIRST_PAUSE_SECONDS = 0.5
-COMMIT_RETRIES = 3
+COMMIT_RETRIES = 2
 ROLLBACK_PAUSE_SECONDS = 30.0
 
 
@@ -161,7 +161,7 @@ def failed_commit(context: Context, run: Run, error: SleepdError) -> Move:
     """It is active and proved, and cannot be written down: try again, then go back rather than stay in between."""
     run.data["commit_failures"] = run.data.get("commit_failures", 0) + 1
     if run.data["commit_failures"] <= COMMIT_RETRIES:
-        return Move("COMMIT", after=FIRST_PAUSE_SECONDS * 2 ** run.data["commit_failures"])
+        return Move("COMMIT", after=FIRST_PAUSE_SECONDS)
     run.give("rolled_back", error.message, error.remedy)
     return Move("ROLLBACK")
 

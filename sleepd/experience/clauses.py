@@ -24,44 +24,65 @@ _FENCE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
 _QUOTED_LINE = re.compile(r"^[ \t]*(?:>|\||<[a-z!/]).*$", re.MULTILINE | re.IGNORECASE)
 _QUOTATION = re.compile(r"\"[^\"\n]{2,}\"|“[^”\n]{2,}”|«[^»\n]{2,}»|„[^“”\n]{2,}[“”]")
 _PASTED = re.compile(
-    r"(?:\b(?:article|page|website|text|e-?mail|letter|document|post|story|poem|song|lyrics|paragraph|passage|sentence|sentences|following|below|excerpt|transcript|"
-    r"review|chapter|abstract|dialogue|conversation|log|bio|biography|profile|wikipedia|he said|she said|they said|wrote|writes)\b[^.!?\n]{0,60}:|https?://|\bwww\.).*",
+    r"(?:\b(?:article|page|website|text|e-?mail|letter|document|post|story|poem|song|lyrics|paragraph|passage|sentence|sentences|"
+    r"following|below|excerpt|transcript|"
+    r"review|chapter|abstract|dialogue|conversation|log|bio|biography|profile|wikipedia|he said|she said|they said|wrote|"
+    r"writes)\b[^.!?\n]{0,60}:|https?://|\bwww\.).*",
     re.IGNORECASE | re.DOTALL,
 )
 _MATERIAL = re.compile(
-    r"^(?:(?:please|now|ok|okay|can you|could you|would you|will you|i want you to|let us|let's)[ ,]+)*(?:translate|repeat|rewrite|proofread|paraphrase|rephrase|pretend|imagine|"
-    r"suppose|role-?play|play|act as|act like|continue|finish|complete|summari[sz]e|fix|correct|quote|simulate|assume|write|ignore|forget|disregard|from now on|"
+    r"^(?:(?:please|now|ok|okay|can you|could you|would you|will you|i want you to|let us|let's)[ ,]+)*(?:translate|repeat|"
+    r"rewrite|proofread|paraphrase|rephrase|pretend|imagine|"
+    r"suppose|role-?play|play|act as|act like|continue|finish|complete|summari[sz]e|fix|correct|quote|simulate|assume|write|"
+    r"ignore|forget|disregard|from now on|"
     r"always|never|you are|you're|your name|answer as|respond as|speak as|talk like|analy[sz]e|classify|parse|convert|list|extract)\b",
     re.IGNORECASE,
 )
 _UNCERTAIN = re.compile(
-    r"\b(?:if|unless|whether|suppose|supposing|imagine|pretend|pretended|wish|wished|hope|hoped|guess|assume|think|thinks|thought|believe|believes|believed|claim|claims|claimed|"
-    r"say|says|said|saying|tell|tells|told|ask|asks|asked|heard|hear|allegedly|supposedly|apparently|reportedly|according|rumou?rs?|dream(?:t|ed)|novel|story|stories|"
-    r"character|movie|film|hypothetical|hypothetically|joke|joking|kidding|lying|lied|fake|fictional|maybe|perhaps|probably|possibly|might|would|should|shall|"
+    r"\b(?:if|unless|whether|suppose|supposing|imagine|pretend|pretended|wish|wished|hope|hoped|guess|assume|think|thinks|thought|"
+    r"believe|believes|believed|claim|claims|claimed|"
+    r"say|says|said|saying|tell|tells|told|ask|asks|asked|heard|hear|allegedly|supposedly|apparently|reportedly|according|"
+    r"rumou?rs?|dream(?:t|ed)|novel|story|stories|"
+    r"character|movie|film|hypothetical|hypothetically|joke|joking|kidding|lying|lied|fake|fictional|maybe|perhaps|probably|"
+    r"possibly|might|would|should|shall|"
     r"'d|unsure|not sure|wonder|wondering|doubt|seems?|seemed|sounds|forgot|forget|wonders|wrote|writes|example|e\.g|instance|as though)\b",
 )
-_NEGATED = re.compile(r"\b(?:not|never|no longer|nor|neither|hardly|barely|used to|almost|nearly|anymore|any more|without|no)\b|n['’]t\b|\bcannot\b")
+_NEGATED = re.compile(
+    r"\b(?:not|never|no longer|nor|neither|hardly|barely|used to|almost|nearly|anymore|any more|without|no)\b|n['’]t\b|\bcannot\b"
+)
 _COULD = re.compile(r"\b(?:could|can|may)\b(?! (?:eat|play|call)\b)")
 
 _LEAD = re.compile(
-    r"^(?:(?:by the way|btw|fyi|guess what|you know what|you should know(?: that)?|you may want to know(?: that)?|just so you know|for your information|today i learned(?: that)?|"
-    r"i (?:just |recently )?(?:learned|found out|discovered)(?: today)? that|i (?:want|wanted|would like|'d like) you to know(?: that)?|i have to tell you(?: that)?|let me tell you(?: that)?|"
-    r"did i mention that|(?:and |also |so )*(?:please )?(?:remember|note|keep in mind|know|don['’]t forget|do not forget)(?: this| that)?|important|remember this|"
-    r"no|nope|yes|yeah|yep|sure|ok|okay|well|oh|ah|actually|in fact|correction|sorry|oops|my mistake|my bad|i was wrong|i made a mistake|i misspoke|i meant|i mean|wait|"
-    r"hi|hello|hey|hi there|hello there|good (?:morning|evening|afternoon|day)|thanks|thank you|also|and|but|so|besides|plus|anyway|then|now|today|currently|these days|in reality|"
-    r"of course|honestly|frankly|fun fact|news|good news|big news|update|as you know|as i said|like i said|to be (?:honest|precise|exact|clear)|for the record)"
+    r"^(?:(?:by the way|btw|fyi|guess what|you know what|you should know(?: that)?|you may want to know(?: that)?|"
+    r"just so you know|for your information|today i learned(?: that)?|"
+    r"i (?:just |recently )?(?:learned|found out|discovered)(?: today)? that|i (?:want|wanted|would like|"
+    r"'d like) you to know(?: that)?|i have to tell you(?: that)?|let me tell you(?: that)?|"
+    r"did i mention that|(?:and |also |so )*(?:please )?(?:remember|note|keep in mind|know|don['’]t forget|do not forget)(?: this|"
+    r" that)?|important|remember this|"
+    r"no|nope|yes|yeah|yep|sure|ok|okay|well|oh|ah|actually|in fact|correction|sorry|oops|my mistake|my bad|i was wrong|"
+    r"i made a mistake|i misspoke|i meant|i mean|wait|"
+    r"hi|hello|hey|hi there|hello there|good (?:morning|evening|afternoon|day)|thanks|thank you|also|and|but|so|besides|plus|"
+    r"anyway|then|now|today|currently|these days|in reality|"
+    r"of course|honestly|frankly|fun fact|news|good news|big news|update|as you know|as i said|like i said|to be (?:honest|"
+    r"precise|exact|clear)|for the record)"
     r"(?:[ ]*[,:;!.–—-]+[ ]*|[ ]+(?=that |my |i |i['’]m |the name )|(?<=that)[ ]+|(?<=remember)[ ]+|(?<=learned)[ ]+|(?<=know)[ ]+))+",
     re.IGNORECASE,
 )
 _TRAILING = re.compile(
-    r"(?:[\s.!,;:…~–—-]|[^\w\s'\"’”»)\]%.,+#&$€£°/*-]|:-?[)D(P]|;-?\)|<3|,? (?:by the way|btw|you know|just so you know|fyi|please remember(?: that| this| it)?|remember(?: that| this)?|"
+    r"(?:[\s.!,;:…~–—-]|[^\w\s'\"’”»)\]%.,+#&$€£°/*-]|:-?[)D(P]|;-?\)|<3|,? (?:by the way|btw|you know|just so you know|fyi|"
+    r"please remember(?: that| this| it)?|remember(?: that| this)?|"
     r"don['’]t forget(?: that| it)?|actually|lol|haha+|too|as well|of course|in fact|for the record))+$",
     re.IGNORECASE,
 )
 _CONTRAST = re.compile(r",? (?:and )?(?:not|instead of|rather than) [^,;]{1,60}$", re.IGNORECASE)
-_JOINT = re.compile(r"(?:\s*;\s+|,?\s+(?:and|but|so|because|while|whereas|though|although)\s+(?=(?:I|I['’]m|I['’]ve|i|i['’]m|my|My|we|the name of my)\b)|,\s+(?=(?:I|I['’]m|I['’]ve|my)\b))")
+_JOINT = re.compile(
+    r"(?:\s*;\s+|,?\s+(?:and|but|so|because|while|whereas|though|although)\s+(?=(?:I|I['’]m|I['’]ve|i|i['’]m|my|My|we|"
+    r"the name of my)\b)|,\s+(?=(?:I|I['’]m|I['’]ve|my)\b))"
+)
 _VERB = r"(?:live|work|play|have|love|like|enjoy|speak|drive|prefer|own|study|do|am|is)s?|has|does|was|moved|won|founded|married|graduated"
-_SHARED = re.compile(rf"^(?P<who>I|i|[Mm]y [a-z-]+(?: [a-z-]+)?|[^\W\d_]+ [^\W\d_]+) (?P<one>(?:{_VERB}) .+?),? and (?P<two>(?:{_VERB}) .+)$")
+_SHARED = re.compile(
+    rf"^(?P<who>I|i|[Mm]y [a-z-]+(?: [a-z-]+)?|[^\W\d_]+ [^\W\d_]+) (?P<one>(?:{_VERB}) .+?),? and (?P<two>(?:{_VERB}) .+)$"
+)
 _ASIDE = re.compile(r"^(?:[Hh]i|[Hh]ello|[Hh]ey)[ ,]+[^\W\d_]+[,!.]\s+")
 
 

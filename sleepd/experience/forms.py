@@ -47,7 +47,7 @@ _FORMS: tuple[tuple[str, Check, str], ...] = (
     ("job", values.job, rf"{{s}} [am|is] {_JUST}working as (?:an? |the )?{{v}}"),
     ("job", values.is_job, r"{p} (?:\w+ )?(?:job|profession|occupation|trade) is (?:being )?(?:that of )?(?:an? )?{v}"),
     ("job", values.job, rf"{{s}} {_JUST}(?:started|began)(?: working| a job)? as (?:an? |the )?{{v}}"),
-    ("job", values.is_job, rf"{{s}} [have|has] been (?:an? |the ){{v}}"),
+    ("job", values.is_job, r"{s} [have|has] been (?:an? |the ){v}"),
     ("job", values.is_job, rf"{{s}} {_JUST}(?:became|[am|is] {_JUST}training to be(?:come)?) (?:an? |the ){{v}}"),
     ("job", values.is_job, rf"{{s}} [am|is] {_JUST}(?:an? |the ){{v}}"),
     ("job", values.job, r"{s} [earn|earns] (?:my |his |her |their )(?:money|living) as (?:an? |the )?{v}"),
@@ -65,7 +65,7 @@ _FORMS: tuple[tuple[str, Check, str], ...] = (
     ("spouse", values.name, rf"{{s}} (?:[am|is] {_JUST}married to|{_JUST}married) {{v}}"),
     ("food", values.thing, rf"{{p}} {_FAVOURITE} (?:food|dish|meal) is {{v}}"),
     ("food", values.thing, rf"{{s}} {_JUST}[love|loves] to eat {{v}}"),
-    ("food", values.thing, rf"{{s}} [like|likes|love|loves] {{v}} more than any other (?:food|dish|meal)"),
+    ("food", values.thing, r"{s} [like|likes|love|loves] {v} more than any other (?:food|dish|meal)"),
     ("food", values.thing, r"{s} could eat {v} (?:every|all) (?:single )?day"),
     ("color", values.thing, rf"{{p}} {_FAVOURITE} colou?r is {{v}}"),
     ("color", values.thing, r"{s} [like|likes] {v} more than any other colou?r"),
@@ -76,7 +76,7 @@ _FORMS: tuple[tuple[str, Check, str], ...] = (
     ("instrument", values.instrument, rf"{{s}} [am|is] {_JUST}practi[cs]ing the {{v}}"),
     ("instrument", values.instrument, rf"{{s}} [am|is] {_JUST}learning (?:how )?(?:to play )?the {{v}}"),
     ("instrument", values.known_instrument, rf"{{s}} {_JUST}(?:can )?[play|plays|play] {{v}}"),
-    ("hobby", values.thing, rf"{{p}} (?:\w+ )?hobby is {{v}}"),
+    ("hobby", values.thing, r"{p} (?:\w+ )?hobby is {v}"),
     ("hobby", values.thing, r"{s} [enjoy|enjoys] {v} (?:on|at|during|over) (?:the )?weekends?"),
     ("hobby", values.thing, r"{s} [do|does] {v} (?:for fun|as a hobby|in (?:my|his|her|their) (?:free|spare) time)"),
     ("hobby", values.thing, rf"{{s}} {_JUST}(?:[have|has] )?(?:took|taken) up {{v}}(?: as an? (?:new )?hobby)?"),
@@ -89,12 +89,21 @@ _FORMS: tuple[tuple[str, Check, str], ...] = (
     ("", values.name, rf"{{s}} [have|has] {_AN}{{x}}(?:,| who is| that is| which is)? (?:called|named|whose name is|by the name of) {{v}}"),
     ("", values.names, r"(?:{s}|we) [have|has|have] (?:two|three|four|five|\d) {x}(?:,| called| named|:)(?: called| named)? {v}"),
     ("", values.purpose, r"{p} {x:purpose} is {v}"),
-    ("", values.favourite, rf"{{p}} {{x:favourite}} (?:is|are) {{v}}"),
+    ("", values.favourite, r"{p} {x:favourite} (?:is|are) {v}"),
     ("", values.attribute, r"{p} {x:attribute} is {v}"),
     ("", values.plain, r"{p} {x} is {v}"),
 )
 _NAME_TOKEN = r"[^\W\d_a-z][^\W\d_]*(?:[-'’][^\W\d_]{2,})*"  # no name begins with a small letter
-_KIN_NAMES = {"mom": "mom", "mum": "mum", "dad": "dad", "mommy": "mom", "daddy": "dad", "grandma": "grandma", "grandpa": "grandpa", "granny": "granny"}
+_KIN_NAMES = {
+    "mom": "mom",
+    "mum": "mum",
+    "dad": "dad",
+    "mommy": "mom",
+    "daddy": "dad",
+    "grandma": "grandma",
+    "grandpa": "grandpa",
+    "granny": "granny",
+}
 _OPENERS = ("the", "we", "call", "you", "everyone", "everybody", "people", "please")
 _KIN_NOUN = "(?:" + "|".join(sorted(PEOPLE | PETS, key=len, reverse=True)) + ")"
 _KIN = rf"(?:[Mm]y (?P<kin>(?:[a-z]+[- ]){{0,2}}{_KIN_NOUN})(?: {_NAME_TOKEN})?|(?P<called>Mom|Mum|Dad|Mommy|Daddy|Grandma|Grandpa|Granny))"
@@ -165,7 +174,14 @@ def read(clause: str) -> list[Match]:
 
 
 _SMALL = re.compile(r"\b(?:in|to|is|called|named) (?P<v>[^\W\d_]{3,}(?: [^\W\d_]{3,})?)$")
-_NO_SMALL_NAME = NO_VALUE | NOT_SUBJECTS | set("fear peace hope poverty town pain love bed tears death silence luxury sin trouble debt hell heaven space general irrelevant unimportant whatever mine yours theirs confidential simple cool names".split())
+_NO_SMALL_NAME = (
+    NO_VALUE
+    | NOT_SUBJECTS
+    | set(
+        "fear peace hope poverty town pain love bed tears death silence luxury sin trouble debt hell heaven space general "
+        "irrelevant unimportant whatever mine yours theirs confidential simple cool names".split()
+    )
+)
 
 
 def read_small(clause: str) -> list[Match]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 
 from sleepd.experience.similar import ReplyWindow
@@ -18,54 +18,55 @@ def made_by_adapter(experience: Experience) -> bool:
 
 
 class Recent:
-    """The last replies, and how many experiences there are: in all, by prompt, by session, by adapters.
-
-    ``prompts`` answers for what was counted before; what is added afterwards is counted here.
-    """
+    """The last replies, and how many experiences there are: in all, by prompt and by session."""
 
     def __init__(
         self,
         *,
         total: int = 0,
-        own: int = 0,
         sessions: Mapping[int, int] | None = None,
         prompts: Callable[[str], int] | None = None,
         tail: Iterable[Experience] = (),
     ) -> None:
-        """``tail``: the last experiences among those counted, oldest first."""
+        """What is counted already. ``tail``: the last of it, oldest first.
+
+        ``prompts``: asks a ledger how many have a prompt, those that are added here included. Without one
+        they are counted here.
+        """
         self.total = total
-        self.own = own
         self.last: Experience | None = None
         self.window = ReplyWindow(WINDOW)
+        self._made: deque[bool] = deque(maxlen=WINDOW)
         self._sessions = Counter(sessions or {})
-        self._earlier_prompts = prompts
-        self._prompts: Counter[int] = Counter()
+        self._ask = prompts
+        self._prompts: Counter[str] = Counter()
         for experience in tail:
-            self.window.add(experience.id, experience.response)
-            self.last = experience
+            self._remember(experience)
 
     def add(self, experience: Experience) -> None:
         """Count an experience that has been judged."""
         self.total += 1
-        self.own += made_by_adapter(experience)
         if experience.session is not None:
             self._sessions[experience.session] += 1
-        self._prompts[_key(experience.prompt)] += 1
-        self.window.add(experience.id, experience.response)
-        self.last = experience
+        if self._ask is None:
+            self._prompts[_plain(experience.prompt)] += 1
+        self._remember(experience)
 
     def of_prompt(self, prompt: str) -> int:
-        earlier = self._earlier_prompts(prompt) if self._earlier_prompts else 0
-        return earlier + self._prompts[_key(prompt)]
+        return self._ask(prompt) if self._ask else self._prompts[_plain(prompt)]
 
     def of_session(self, session: int) -> int:
         return self._sessions[session]
 
-    def recorded(self) -> None:
-        """What was added is now in the ledger, whose answer about prompts includes it."""
-        if self._earlier_prompts:
-            self._prompts.clear()
+    def made_by_adapters(self) -> tuple[int, int]:
+        """How many of the last replies adapters made, and of how many."""
+        return sum(self._made), len(self._made)
+
+    def _remember(self, experience: Experience) -> None:
+        self.window.add(experience.id, experience.response)
+        self._made.append(made_by_adapter(experience))
+        self.last = experience
 
 
-def _key(prompt: str) -> int:
-    return hash(" ".join(prompt.casefold().split()))
+def _plain(prompt: str) -> str:
+    return " ".join(prompt.casefold().split())

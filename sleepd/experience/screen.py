@@ -32,22 +32,26 @@ MIN_DISTINCT_3 = 0.70
 PHRASE_WORDS, PHRASE_TIMES, PHRASE_FROM = 5, 3, 20
 IDENTICAL_AMONG, IDENTICAL_TIMES = 20, 3
 # shares mean nothing among a few
-PROMPT_FLOOR, SESSION_FLOOR, OWN_FLOOR = 5, 50, 20
+PROMPT_FLOOR, SESSION_FLOOR, OWN_FLOOR = 10, 50, 20
 # a whole conversation: collapsed ones measured at most .61, healthy ones at least .82
 TAIL_REPLIES, TAIL_AT_LEAST, TAIL_DISTINCT_3, TAIL_COLLAPSED_SHARE = 20, 5, 0.61, 0.5
 
 _COMMON = frozenset(
-    "a an the and or but if of to in on at by for with from as is are was were be been am do does did have has had i me my we us our you your he she it its "
-    "they them their this that these those what which who how when where why would could should can will may might not no yes so too very just about "
+    "a an the and or but if of to in on at by for with from as is are was were be been am do does did have has had i me my we us "
+    "our you your he she it its "
+    "they them their this that these those what which who how when where why would could should can will may might not no yes so "
+    "too very just about "
     "there here than then any some all more most other into out up down over one also".split()
 )
-_TOOL_MARK = re.compile(r"</?tool_call|</?function_call|<\|python_tag\|>|^\s*(?:Action|Action Input|Observation|Tool call)\s*:", re.IGNORECASE | re.MULTILINE)
+_TOOL_MARK = re.compile(
+    r"</?tool_call|</?function_call|<\|python_tag\|>|^\s*(?:Action|Action Input|Observation|Tool call)\s*:", re.IGNORECASE | re.MULTILINE
+)
 _FENCED = re.compile(r"^```(?:json|tool\w*)?\s*(.*?)\s*```$", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class ScreenLimits:
-    """Limits that the configuration may set. Shares are of all experiences in the ledger, 0..1."""
+    """Limits that the configuration may set. Shares are 0..1: of all experiences, or of the last replies for ``max_own_share``."""
 
     min_salience: float = 0.6
     max_prompt_share: float = 0.10
@@ -90,11 +94,12 @@ class Screen:
         if experience.session is not None:
             of_session = recent.of_session(experience.session) + 1
             if of_session > max(SESSION_FLOOR, self.limits.max_session_share * total):
-                yield f"session_share: {of_session} of {total} are from session {experience.session}, limit {self.limits.max_session_share:.0%}"
+                limit = f"limit {self.limits.max_session_share:.0%}"
+                yield f"session_share: {of_session} of {total} are from session {experience.session}, {limit}"
         if made_by_adapter(experience):
-            own = recent.own + 1
-            if own > max(OWN_FLOOR, self.limits.max_own_share * total):
-                yield f"own_adapter: {own} of {total} replies were made by an adapter, limit {self.limits.max_own_share:.0%}"
+            made, among = (count + 1 for count in recent.made_by_adapters())
+            if made > max(OWN_FLOOR, self.limits.max_own_share * among):
+                yield f"own_adapter: adapters made {made} of the last {among} replies, limit {self.limits.max_own_share:.0%}"
 
 
 def collapsed(reply: str) -> str | None:
@@ -177,8 +182,9 @@ def _collapsed_in_context(experience: Experience, alike: list[Reply], recent: Re
     if lately >= IDENTICAL_TIMES and _telling(experience):
         return f"near-identical to {lately} of the last {IDENTICAL_AMONG} replies"
     before = recent.last
-    derailed = before is not None and experience.session is not None and before.session == experience.session
-    if derailed and before is not None and collapsed(before.response) and not _answers(experience):
+    if before is None or experience.session is None or before.session != experience.session:
+        return None
+    if not _answers(experience) and collapsed(before.response):
         return f"follows a collapsed reply of session {experience.session} and shares no word with its own prompt"
     return None
 

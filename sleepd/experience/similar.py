@@ -1,13 +1,14 @@
 """Finds near-identical replies without comparing everything with everything.
 
-Two word sets whose Jaccard similarity is at least t must share a word among the first few of each, whatever
+Two word sets whose Jaccard similarity is at least t must share words among the first few of each, whatever
 the order of words, as long as it is the same for both (prefix filtering; Chaudhuri, Ganti and Kaushik 2006).
-Long words come first here because they are rare, so few candidates are left to compare.
+Long words come first here because they are rare, and three shared ones are asked for, so few candidates are
+left to compare.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 
 from rapidfuzz import fuzz
@@ -17,6 +18,7 @@ from sleepd.experience.prose import words
 JACCARD = 0.85  # word sets this alike are near duplicates
 RATIO = 92.0  # or texts this alike, character by character
 _CANDIDATE = 0.75  # word sets less alike than this are not compared at all
+_SHARED = 3  # words of their prefixes that two candidates share
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Reply:
     experience_id: str
     text: str
     words: frozenset[str]
+    prefix: tuple[str, ...]
 
 
 class ReplyWindow:
@@ -39,10 +42,11 @@ class ReplyWindow:
         self._next = 0
 
     def add(self, experience_id: str, text: str) -> None:
-        reply = Reply(self._next, experience_id, text, frozenset(words(text)))
+        found = frozenset(words(text))
+        reply = Reply(self._next, experience_id, text, found, _prefix(found))
         self._next += 1
         self._replies.append(reply)
-        for word in _prefix(reply.words):
+        for word in reply.prefix:
             self._by_word.setdefault(word, set()).add(reply.number)
         if len(self._replies) > self._size:
             self._forget(self._replies.popleft())
@@ -50,9 +54,12 @@ class ReplyWindow:
     def alike(self, text: str) -> list[Reply]:
         """Remembered replies that are near-identical to ``text``, newest first."""
         wanted = frozenset(words(text))
-        numbers: set[int] = set().union(*(self._by_word.get(word, ()) for word in _prefix(wanted)))
+        shared: Counter[int] = Counter()
+        for word in _prefix(wanted):
+            shared.update(self._by_word.get(word, ()))
+        enough = min(_SHARED, max(1, len(wanted)))
         first = self._replies[0].number if self._replies else 0
-        candidates = (self._replies[number - first] for number in sorted(numbers, reverse=True))
+        candidates = (self._replies[n - first] for n in sorted((n for n, count in shared.items() if count >= enough), reverse=True))
         return [reply for reply in candidates if near_identical(wanted, text, reply.words, reply.text)]
 
     def age(self, reply: Reply) -> int:
@@ -60,7 +67,7 @@ class ReplyWindow:
         return self._next - reply.number
 
     def _forget(self, reply: Reply) -> None:
-        for word in _prefix(reply.words):
+        for word in reply.prefix:
             holders = self._by_word[word]
             holders.discard(reply.number)
             if not holders:
@@ -78,9 +85,9 @@ def near_identical(one: frozenset[str], one_text: str, two: frozenset[str], two_
     return jaccard >= JACCARD or (jaccard >= _CANDIDATE and fuzz.ratio(one_text, two_text, score_cutoff=RATIO) > 0)
 
 
-def _prefix(found: frozenset[str]) -> list[str]:
-    """The words of which two similar sets must share one; the empty word stands for no words at all."""
+def _prefix(found: frozenset[str]) -> tuple[str, ...]:
+    """The longest words, of which two similar sets share some; the empty word stands for no words at all."""
     if not found:
-        return [""]
-    keep = int(len(found) * (1 - _CANDIDATE)) + 1
-    return sorted(found, key=lambda word: (-len(word), word))[:keep]
+        return ("",)
+    keep = int(len(found) * (1 - _CANDIDATE)) + _SHARED
+    return tuple(sorted(sorted(found), key=len, reverse=True)[:keep])

@@ -5,32 +5,54 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from sleepd.experience.wordlists import ADJECTIVES, AFTER_NAME, CONNECTORS, INSTRUMENTS, JOBS, NATIONALITY_ENDINGS, NO_VALUE, NOT_JOBS, NOT_NAMES, NOT_PLAYED
+from sleepd.experience.wordlists import (
+    ADJECTIVES,
+    AFTER_NAME,
+    CONNECTORS,
+    INSTRUMENTS,
+    JOBS,
+    NATIONALITY_ENDINGS,
+    NO_VALUE,
+    NOT_JOBS,
+    NOT_NAMES,
+    NOT_PLAYED,
+)
 
 Check = Callable[[str], str | None]
 
 _MONTH = (
-    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sep(?:t(?:ember)?)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sep(?:t(?:ember)?)?|Oct(?:ober)?|"
+    r"Nov(?:ember)?|Dec(?:ember)?)\.?"
 )
 _DAY = r"(?:the )?\d{1,2}(?:st|nd|rd|th)?"
 _DATE = re.compile(
-    rf"(?:{_MONTH} {_DAY}|{_DAY}(?: of)? {_MONTH})(?:,? \d{{4}})?|{_MONTH} \d{{4}}|\d{{4}}-\d{{2}}-\d{{2}}|\d{{1,2}}[./]\d{{1,2}}[./]\d{{2,4}}|\d{{1,2}}\.\d{{1,2}}\.", re.IGNORECASE
+    rf"(?:{_MONTH} {_DAY}|{_DAY}(?: of)? {_MONTH})(?:,? \d{{4}})?|{_MONTH} \d{{4}}|\d{{4}}-\d{{2}}-\d{{2}}|"
+    rf"\d{{1,2}}[./]\d{{1,2}}[./]\d{{2,4}}|\d{{1,2}}\.\d{{1,2}}\.",
+    re.IGNORECASE,
 )
 _TOKEN = re.compile(r"[^\s,]+")
 _TAIL = re.compile(
-    r"[ ,]+(?:right now|now|these days|nowadays|currently|at the moment|at present|today|already|again|recently|lately|by now|for (?:many |several |some |\w+ )?(?:years?|months?|weeks?|ages|a while)(?: now)?|"
-    r"since .+|this (?:year|month|week|spring|summer|autumn|fall|winter)|last (?:year|month|week|spring|summer|autumn|fall|winter)|\w+ (?:years?|months?|weeks?|days?) ago|in \d{4}|"
+    r"[ ,]+(?:right now|now|these days|nowadays|currently|at the moment|at present|today|already|again|recently|lately|by now|"
+    r"for (?:many |several |some |\w+ )?(?:years?|months?|weeks?|ages|a while)(?: now)?|"
+    r"since .+|this (?:year|month|week|spring|summer|autumn|fall|winter)|last (?:year|month|week|spring|summer|autumn|fall|"
+    r"winter)|\w+ (?:years?|months?|weeks?|days?) ago|in \d{4}|"
     r"very much|a lot|most of all|the most)$",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[#$€£]?\d[\d.,:/-]*(?: ?(?:%|°[CF]?|[a-z]{1,12}))?(?: (?:old|long|tall|high|wide))?|[A-Z]{0,2}\d[A-Z\d-]{0,8}")
-_AWARD = re.compile(r"\b(?:Prize|Award|Medal|Oscar|Grammy|Emmy|Cup|Trophy|Nobel|Championship|Fellowship|Scholarship|Pulitzer|Title|League|Tournament|Contest|Competition|Marathon|Lottery)\b")
+_UNITS = "one|two|three|four|five|six|seven|eight|nine"
+_TEENS = r"ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
+_NUMBER_WORDS = rf"(?:{_UNITS}|{_TEENS}|(?:twen|thir|for|fif|six|seven|eigh|nine)ty(?:-(?:{_UNITS}))?)"
+_AWARD = re.compile(
+    r"\b(?:Prize|Award|Medal|Oscar|Grammy|Emmy|Cup|Trophy|Nobel|Championship|Fellowship|Scholarship|Pulitzer|Title|League|"
+    r"Tournament|Contest|Competition|Marathon|Lottery)\b"
+)
 
 
 def trimmed(text: str) -> str:
     """Without quotation marks, end marks and adverbs of time around the value."""
     while True:
-        shorter = _TAIL.sub("", text.strip().strip("\"“”„«»*_`").rstrip(".!,;: "))
+        shorter = _TAIL.sub("", text.strip().strip('"“”„«»*_`').rstrip(".!,;: "))
         if shorter == text:
             return text
         text = shorter
@@ -64,7 +86,12 @@ def _proper_run(text: str, commas: bool) -> str | None:
 
 
 def place(text: str) -> str | None:
-    text = re.sub(r"^(?:the (?:beautiful |small |old |big )?(?:city|town|village|suburb|state|country) of|downtown|central|sunny|beautiful|rainy|good old) ", "", trimmed(text))
+    text = re.sub(
+        r"^(?:the (?:beautiful |small |old |big )?(?:city|town|village|suburb|state|country) of|downtown|central|sunny|beautiful|"
+        r"rainy|good old) ",
+        "",
+        trimmed(text),
+    )
     found = _proper_run(text, commas=True)
     return found if found and len(found.split()) <= 6 else None
 
@@ -80,7 +107,11 @@ def name(text: str) -> str | None:
 def person(text: str) -> str | None:
     """The whole of ``text`` as a name that cannot be a nationality, a mood or an abbreviation, as after "I am"."""
     found = name(text)
-    if found is None or found.lower().endswith(NATIONALITY_ENDINGS) or any(w.isupper() and len(w) > 1 for w in found.split() if w.isascii()):
+    if (
+        found is None
+        or found.lower().endswith(NATIONALITY_ENDINGS)
+        or any(w.isupper() and len(w) > 1 for w in found.split() if w.isascii())
+    ):
         return None
     if len(found.split()) == 1 and (found != trimmed(text) or found.lower().endswith(("ed", "ing", "ful", "less"))):
         return None
@@ -119,16 +150,14 @@ def age(text: str) -> str | None:
     return count if count.isdigit() or re.fullmatch(_NUMBER_WORDS, count, re.IGNORECASE) else None
 
 
-_UNITS = "one|two|three|four|five|six|seven|eight|nine"
-_NUMBER_WORDS = rf"(?:{_UNITS}|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty(?:-(?:{_UNITS}))?)"
-
-
 def job(text: str) -> str | None:
     """A profession after words that leave no doubt ("works as a ...")."""
     text = re.sub(r"^(?:as )?(?:an?|the) ", "", trimmed(text))
     text = re.split(r",| (?:at|for|in|with|and|but|from|near|on|because|since|who|which|that|by) ", text)[0]
     tokens = text.split()
-    if not 1 <= len(tokens) <= 5 or any(t.lower() in NO_VALUE or t.lower() in ("lot", "bit", "fan", "member", "kind", "sort") for t in tokens):
+    if not 1 <= len(tokens) <= 5 or any(
+        t.lower() in NO_VALUE or t.lower() in ("lot", "bit", "fan", "member", "kind", "sort") for t in tokens
+    ):
         return None
     return text if all(re.fullmatch(r"[^\W\d_]+(?:[-'’&/.][^\W\d_]+)*\.?", t) for t in tokens) else None
 
@@ -156,9 +185,24 @@ def favourite(text: str) -> str | None:
     """Anything short that is not a remark."""
     found = trimmed(re.sub(r"^(?:probably|definitely|still|now|by far|certainly|always) ", "", trimmed(text)))
     tokens = found.split()
-    if not 1 <= len(tokens) <= 7 or tokens[0].lower() in NO_VALUE - {"what", "who", "how", "it", "this", "you", "we", "me", "your", "his", "good", "about"}:
+    if not 1 <= len(tokens) <= 7 or tokens[0].lower() in NO_VALUE - {
+        "what",
+        "who",
+        "how",
+        "it",
+        "this",
+        "you",
+        "we",
+        "me",
+        "your",
+        "his",
+        "good",
+        "about",
+    }:
         return None
-    if tokens[0].lower() in ("it", "this", "you", "we", "me", "your", "what", "who", "how", "about") and not all(is_proper(t) or t in CONNECTORS or i for i, t in enumerate(tokens)):
+    if tokens[0].lower() in ("it", "this", "you", "we", "me", "your", "what", "who", "how", "about") and not all(
+        is_proper(t) or t in CONNECTORS or i for i, t in enumerate(tokens)
+    ):
         return None
     return None if any(t.lower() in ("i", "i'm", "because", "if", "when", "which") for t in tokens) else found
 
@@ -176,7 +220,13 @@ def known_instrument(text: str) -> str | None:
 def vehicle(text: str) -> str | None:
     text = re.sub(r"^(?:an?|the) ", "", trimmed(text))
     tokens = text.split()
-    return text if 1 <= len(tokens) <= 4 and is_proper(tokens[-1]) and all(is_proper(t) or t.lower() in ADJECTIVES or any(c.isdigit() for c in t) for t in tokens) else None
+    return (
+        text
+        if 1 <= len(tokens) <= 4
+        and is_proper(tokens[-1])
+        and all(is_proper(t) or t.lower() in ADJECTIVES or any(c.isdigit() for c in t) for t in tokens)
+        else None
+    )
 
 
 def award(text: str) -> str | None:

@@ -54,6 +54,7 @@ def seed_figures(run: Run, facts_a_day: int) -> dict[str, Any]:
         "night_seconds": [round(n.seconds, 1) for n in run.nights],
         "peak_mb": run.peak_mb,
         "matrix": rows,
+        "known_curve": [round(s.known, 4) for s in run.standings],
         "seed": run.seed,
     }
 
@@ -63,7 +64,7 @@ def over_seeds(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
     whole: dict[str, Any] = {}
     for key, value in each[0].items():
         values = [one[key] for one in each if one[key] is not None]
-        if key in ("seed", "matrix", "reasons"):
+        if key in ("seed", "matrix", "reasons", "known_curve"):
             continue
         if key == "peak_mb":
             whole[key] = max(values)

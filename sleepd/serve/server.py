@@ -94,6 +94,7 @@ class _Service(uvicorn.Server):
         config = uvicorn.Config(
             create_app(engine, collector, settings),
             log_config=None,
+            log_level="warning",
             access_log=False,
             lifespan="on",
             timeout_graceful_shutdown=settings.shutdown_seconds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sleepd.config import load
 from sleepd.errors import ConfigError
 from tests.config.conftest import USER, Machine
 
+ROOT = Path(__file__).parents[2]
 CASES = [
     ("[training]\nepoch = 3", "training.epoch = 3: unknown key; did you mean epochs?"),
     ("[schedul]\npreset = 'fleet'", 'schedul = {"preset": "fleet"}: unknown section; did you mean [schedule]?'),
@@ -124,20 +126,18 @@ def test_a_long_value_is_cut_short(machine: Machine) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not read the file")
-def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "c.toml"
-    file.write_text("")
-    file.chmod(0)
-    for parent in [tmp_path, *tmp_path.parents]:
-        if parent.stat().st_uid == os.geteuid() and parent.is_relative_to("/tmp") and parent != Path("/tmp"):
-            parent.chmod(0o755)
+def test_a_file_that_may_not_be_read_is_named() -> None:
     code = (
         "import os, sys; from pathlib import Path; from sleepd.config import load; from sleepd.errors import ConfigError\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try: load(Path(sys.argv[1]), None, {})\n"
         "except ConfigError as error: print(error.message, '|', error.remedy)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, timeout=60, check=False)
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)  # the file is closed, not the way to it
+        file = Path(directory) / "c.toml"
+        file.touch(mode=0)
+        done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
     assert f"{file}: Permission denied" in done.stdout, done.stderr
     assert "read access" in done.stdout
 

@@ -31,8 +31,8 @@ def test_the_main_file_is_the_first_on_the_search_path_and_the_others_are_not_re
 
 def test_drop_ins_of_all_directories_are_sorted_by_file_name_whatever_their_directory(machine: Machine) -> None:
     main = machine.write("usr/sleepd.toml", "[adapters]\nkeep = 3")
-    late = machine.write("usr/sleepd.toml.d/90-late.toml", "[adapters]\nkeep = 90")
-    early = machine.write("etc/sleepd.toml.d/10-early.toml", "[adapters]\nkeep = 10\n[serve]\nport = 10")
+    late = machine.write("etc/sleepd.toml.d/90-late.toml", "[adapters]\nkeep = 90")
+    early = machine.write("usr/sleepd.toml.d/10-early.toml", "[adapters]\nkeep = 10\n[serve]\nport = 10")
     middle = machine.write("run/sleepd.toml.d/50-middle.toml", "[adapters]\nkeep = 50\n[serve]\nport = 50")
     loaded = machine.load()
     assert loaded.files == (main, early, middle, late)

@@ -187,7 +187,7 @@ def test_a_daemon_that_hangs_up_or_stays_silent_is_no_daemon(path: Path) -> None
         listener.listen()
         with pytest.raises(NoDaemonError, match="does not answer in time"):
             client.call(path, "status", timeout=0.1)
-        thread = threading.Thread(target=lambda: [listener.accept()[0].close() for _ in range(2)])
+        thread = threading.Thread(target=lambda: _hang_up(listener, 2))
         thread.start()
         with pytest.raises(NoDaemonError, match="hung up"):
             client.call(path, "status", timeout=PATIENCE)
@@ -202,3 +202,8 @@ def test_the_peer_is_known_by_the_kernel(serve: Serve, path: Path) -> None:
 def test_a_line_holds_one_document_whatever_is_in_it() -> None:
     line = protocol.encode({"text": "one\ntwo\u2028three"})
     assert line.count(b"\n") == 1 and protocol.decode(line) == {"text": "one\ntwo\u2028three"}
+
+
+def _hang_up(listener: socket.socket, times: int) -> None:
+    for _ in range(times):
+        listener.accept()[0].close()

@@ -144,7 +144,7 @@ def test_sigkill_ends_the_whole_group(watch: Watch) -> None:
     assert isinstance(watch.events.get(timeout=PATIENCE), ChildProgress)
     child.kill()
     assert watch.until_exit()[1] == -signal.SIGKILL
-    assert gone(int(watch.lines[0][1]))
+    assert eventually(lambda: gone(int(watch.lines[0][1])))
 
 
 def test_a_grandchild_that_keeps_the_pipe_open_does_not_hide_the_exit(watch: Watch) -> None:

@@ -19,6 +19,7 @@ from sleepd.ledger.schema import MIGRATIONS, VERSION
 from sleepd.records import Totals
 from tests.ledger.conftest import NOW, accepted, experience
 
+ROOT = Path(__file__).parents[2]
 V1_SCRIPT = Path(__file__).with_name("schema_v1.sql")
 
 
@@ -141,7 +142,7 @@ def test_a_user_without_write_access_can_read(running: bool) -> None:
             "os.setgid(65534); os.setuid(65534)\n"
             "with Ledger.open(Path(sys.argv[1]), readonly=True) as ledger: print(ledger.experiences.totals().experiences)"
         )
-        done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
         assert (done.stdout, done.returncode) == ("1\n", 0), done.stderr
         ledger.close()
     finally:
@@ -208,8 +209,7 @@ def test_a_file_system_that_is_really_full(tmp_path: Path) -> None:
     script = f'mount -t tmpfs -o size=1m none "{tmp_path}" && exec "{sys.executable}" -c "$0" "{tmp_path}"'
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
         pytest.skip("mount namespaces are not permitted here")
-    root = Path(__file__).parents[2]
-    done = subprocess.run(["unshare", "-m", "sh", "-c", script, code], capture_output=True, text=True, timeout=60, check=False, cwd=root)
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script, code], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
     message, remedy, left = done.stdout.splitlines() or [done.stderr, "", ""]
     assert "the disk is full" in message and str(tmp_path) in message
     assert "free some space" in remedy
@@ -247,7 +247,7 @@ def test_a_killed_writer_leaves_whole_transactions(path: Path) -> None:
         "    ledger.values.set('first', 2)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], timeout=60, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run([sys.executable, "-c", code, str(path)], timeout=60, check=False, cwd=ROOT)
     assert done.returncode == -9
     with Ledger.open(path) as ledger:
         assert (ledger.values.get("first"), ledger.values.get("second")) == (1, 1)
@@ -279,7 +279,5 @@ def test_the_ledger_is_stdlib_and_base_only() -> None:
         "import sys, sleepd.ledger, sleepd.ledger.exports\n"
         "print(sorted({'pydantic', 'structlog', 'torch', 'numpy', 'rich'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=Path(__file__).parents[2]
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
     assert done.stdout == "[]\n"

@@ -88,7 +88,7 @@ def test_the_export_keeps_the_last_committed_cycles_oldest_first(ledger: Ledger,
 
 
 def test_an_export_that_cannot_be_written_names_the_file(ledger: Ledger, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="absent/s.json") as caught:
+    with pytest.raises(StoreError, match=r"absent/s\.json") as caught:
         write_scheduler_state(ledger, tmp_path / "absent" / "s.json")
     assert caught.value.remedy
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sleepd.errors import BufferError
-from sleepd.serve.capture import Capture, Exchange
+from sleepd.serve.capture import BufferCollector, Capture, CaptureState, Exchange
 from sleepd.serve.values import Identity, Message
 
 from .client import wait_until
@@ -162,3 +164,38 @@ def test_without_a_collector_nothing_is_captured() -> None:
     capture.offer(exchange())
     capture.stop(1)
     assert not capture.state().enabled
+
+
+def test_the_experience_buffer_gets_what_was_said_without_its_secrets(tmp_path: Path) -> None:
+    buffer = tmp_path / "buffer.json"
+    key = "sk-proj-abcdefghijklmnop1234567890"
+    capture = Capture(BufferCollector(buffer))
+    capture.start()
+    capture.offer(exchange(("system", "Be kind."), ("user", "My sister Zelda lives in Porto."), answer=f"I noted it beside {key}."))
+    capture.stop(30)
+    assert capture.state() == CaptureState(enabled=True, stored=1, filtered=0, dropped=0, failed=0, last_error=None)
+    (entry,) = entries(buffer)
+    assert entry["prompt"] == "My sister Zelda lives in Porto."
+    assert "Be kind." not in buffer.read_text()
+    assert key not in buffer.read_text()
+    assert (entry["session"], entry["metadata"]["adapter"]) == (4, "cycle_007")
+
+
+def test_a_buffer_that_cannot_be_read_is_reported_left_alone_and_used_again_when_it_is_repaired(tmp_path: Path) -> None:
+    buffer = tmp_path / "buffer.json"
+    buffer.write_bytes(b"\x00 not a buffer")
+    capture = Capture(BufferCollector(buffer))
+    capture.start()
+    capture.offer(exchange(("user", "My sister Zelda lives in Porto.")))
+    wait_until(lambda: capture.state().failed == 1, "the failure shows")
+    assert "buffer.json" in str(capture.state().last_error)
+    assert buffer.read_bytes() == b"\x00 not a buffer"
+    buffer.write_text("[]")
+    capture.offer(exchange(("user", "My brother Otto lives in Ghent.")))
+    capture.stop(30)
+    assert [entry["prompt"] for entry in entries(buffer)] == ["My brother Otto lives in Ghent."]
+
+
+def entries(buffer: Path) -> list[dict[str, Any]]:
+    content = json.loads(buffer.read_text())
+    return list(content["experiences"] if isinstance(content, dict) else content)

@@ -141,7 +141,6 @@ def test_a_service_lives_reloads_and_ends_as_systemd_expects(start: Start, store
 
 
 def test_captured_exchanges_are_in_the_buffer_when_the_service_has_ended(start: Start, tmp_path: Path) -> None:
-    pytest.importorskip("sleepd.experience.collector", reason="the collector is not there")
     service = start(capture=True, buffer=str(tmp_path / "buffer.json"))
     client = service.client
     told = "My sister Zelda moved to Porto last summer and works as a baker there, which she loves."

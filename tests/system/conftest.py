@@ -33,11 +33,10 @@ def machine(booted: Machine) -> Machine:
     if not PROGRAM.exists():
         pytest.skip(f"no {PROGRAM}: the package is not installed in this environment (scripts/test does that)")
     booted.run("bash", str(CHECKOUT / "scripts/install"), "--program", str(PROGRAM), timeout=60)
-    for unit in ("sleepd", "sleepd@other"):
-        # Short times, and the checkout seen although it may lie under /tmp.
-        booted.write(
-            f"/etc/systemd/system/{unit}.service.d/test.conf",
-            f"[Service]\nWatchdogSec=4\nTimeoutAbortSec=3\nRestartSec=1\nBindReadOnlyPaths={CHECKOUT} {Path(sys.base_prefix).resolve()}\n",
-        )
+    # Seen by the services although it may lie under /tmp, which is private to each of them.
+    visible = f"[Service]\nBindReadOnlyPaths={CHECKOUT} {Path(sys.base_prefix).resolve()}\n"
+    booted.write("/etc/systemd/system/sleepd-inference.service.d/test.conf", visible)
+    for unit in ("sleepd", "sleepd@"):
+        booted.write(f"/etc/systemd/system/{unit}.service.d/test.conf", f"{visible}WatchdogSec=4\nTimeoutAbortSec=3\nRestartSec=1\n")
     booted.run("systemctl", "daemon-reload")
     return booted

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.system.conftest import CHECKOUT
 from tests.system.machine import Machine, wait_until
 
 pytestmark = pytest.mark.system
 CONFIGURATION = "/etc/sleepd/sleepd.toml.d/50-test.toml"
+SEEDLING = CHECKOUT / "sleepd/lab/seedling"
+ASK = """
+import json, sys, urllib.request
+def call(path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request("http://127.0.0.1:8765" + path, data, {"Content-Type": "application/json"})
+    return json.load(urllib.request.urlopen(request, timeout=30))
+health = call("/health")
+said = call("/v1/chat/completions", {"messages": [{"role": "user", "content": "My friend Tilda works as a glazier."}]})
+print(json.dumps({"health": health, "said": said}))
+"""
 
 
 def journal(machine: Machine, unit: str = "sleepd") -> list[dict[str, Any]]:
@@ -133,5 +146,30 @@ def test_stopping_is_clean_and_leaves_no_process(service: Machine) -> None:
     assert service.run("sleepd", "status", check=False).returncode == 3
 
 
+@pytest.mark.skipif(not (SEEDLING / "model.safetensors").exists(), reason=f"no model in {SEEDLING}")
+def test_the_inference_service_answers_and_what_it_captures_reaches_the_daemon(service: Machine) -> None:
+    service.write(
+        CONFIGURATION, f'[model]\npath = "{SEEDLING}"\n[inference]\nkind = "sleepd"\n[serve]\ndevice = "cpu"\nmax_new_tokens = 24\n'
+    )
+    service.run("systemctl", "start", "sleepd-inference", timeout=120)
+    service.run("systemctl", "reload", "sleepd")
+    answer = json.loads(service.run(sys.executable, "-c", ASK, timeout=60).stdout)
+    assert answer["health"]["status"] == "ok" and answer["health"]["adapter_id"] in (None, "base")
+    assert answer["said"]["choices"][0]["message"]["content"]
+    service.run("systemctl", "reload", "sleepd-inference")
+    buffer = "/var/lib/sleepd-inference/experience_buffer.json"
+    wait_until(lambda: service.run("test", "-e", buffer, check=False).returncode == 0, 10, "the exchange is captured")
+    assert service.run("stat", "-c", "%U:%G", buffer).stdout.strip() == "sleepd-inference:sleepd"
+    wait_until(lambda: status_of(service)["totals"]["experiences"] == 1, 20, "the daemon has read it")
+    wait_until(lambda: status_of(service)["inference"]["healthy"] is True, 20, "the daemon finds the service healthy")
+    service.run("systemctl", "stop", "sleepd-inference")
+    assert service.show("sleepd-inference", "Result") == "success"
+
+
+def status_of(machine: Machine) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(machine.run("sleepd", "status", "--json").stdout)
+    return document
+
+
 def generation_of(machine: Machine) -> int:
-    return int(json.loads(machine.run("sleepd", "status", "--json").stdout)["config_generation"])
+    return int(status_of(machine)["config_generation"])
