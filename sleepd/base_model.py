@@ -26,10 +26,10 @@ def model_files(path: Path) -> list[Path]:
 def identify(path: Path, cache: Path | None = None) -> BaseModel:
     """Identify the model in ``path``. ``cache``: a JSON file that spares hashing an unchanged model again.
 
-    Raises ModelError when the directory is missing, holds no weights, or its config.json is no model's.
+    Raises ModelError when the directory is missing or unreadable, holds no weights, or its config.json is no model's.
     """
     root = path.expanduser()
-    if not root.is_dir():
+    if not _is_directory(root):
         raise ModelError(f"model path {root} does not exist", "set model.path to a directory with config.json and *.safetensors")
     config_file = root / "config.json"
     try:
@@ -40,10 +40,13 @@ def identify(path: Path, cache: Path | None = None) -> BaseModel:
             f"{root} is not a model: config.json is missing or names no architecture ({type(error).__name__})",
             "set model.path to a directory written by save_pretrained or downloaded whole",
         ) from error
-    files = model_files(root)
+    try:
+        files = model_files(root)
+        stamp = {f.name: [(s := f.stat()).st_size, s.st_mtime_ns, s.st_ino] for f in files}
+    except OSError as error:
+        raise _unreadable(root, error) from error
     if not any(f.suffix in _SUFFIXES for f in files):
         raise ModelError(f"{root} holds no weights (*.safetensors)", "download the model again, whole")
-    stamp = {f.name: [(s := f.stat()).st_size, s.st_mtime_ns, s.st_ino] for f in files}
     size = sum(entry[0] for entry in stamp.values())
     key = str(root.resolve())
     cached = _read_cache(cache)
@@ -52,14 +55,28 @@ def identify(path: Path, cache: Path | None = None) -> BaseModel:
         digest = str(entry["sha256"])
     else:
         whole = hashlib.sha256()
-        for file in files:
-            whole.update(f"{file.name}\0{sha256_file(file)}\n".encode())
+        try:
+            for file in files:
+                whole.update(f"{file.name}\0{sha256_file(file)}\n".encode())
+        except OSError as error:
+            raise _unreadable(root, error) from error
         digest = whole.hexdigest()
         if cache is not None:
             cached[key] = {"stamp": stamp, "sha256": digest}
             cache.parent.mkdir(parents=True, exist_ok=True)
             write_json(cache, cached)
     return BaseModel(key, digest, architecture, size)
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(root: Path, error: OSError) -> ModelError:
+    return ModelError(f"model path {root} cannot be read: {error}", "give this user read access to the directory and every file in it")
 
 
 def _read_cache(cache: Path | None) -> dict[str, object]:

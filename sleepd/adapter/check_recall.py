@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from sleepd.adapter import evidence
@@ -13,7 +14,7 @@ from sleepd.records import GateCheck
 
 TEST_WORDINGS = 4
 GRADUATES_WITH = 3  # of the four test wordings, none of which was trained
-MIN_REHEARSAL_ITEMS = 8  # fewer cannot tell 90 % agreement from 75 %
+MIN_UNRELATED_ITEMS = 8  # fewer say nothing about the worst one in twenty
 
 
 def graduates(answers: Sequence[bool]) -> bool:
@@ -83,17 +84,34 @@ def check_old_facts(result: Mapping[str, object], limits: Limits, expected: Expe
     return GateCheck("old_facts", not faults, "; ".join(faults or measured), numbers)
 
 
-def check_rehearsal(result: Mapping[str, object], limits: Limits, expected: Expected) -> GateCheck:
-    """What the night was not about: held-out prompts that the base answered itself must get the same answer."""
-    same = [evidence.flag(item, "same") for item in evidence.rows(result, "evaluation.rehearsal")]
-    if len(same) < MIN_REHEARSAL_ITEMS:
-        raise EvidenceError(f"evaluation.rehearsal has {len(same)} items and at least {MIN_REHEARSAL_ITEMS} are needed")
-    share = sum(same) / len(same)
-    numbers = {"items": float(len(same)), "agreement": share, "min_rehearsal_agreement": limits.min_rehearsal_agreement}
+def check_unrelated(result: Mapping[str, object], limits: Limits, expected: Expected) -> GateCheck:
+    """Recipe check 5: held-out prompts that the base made up, by divergence from what the base would say there.
+
+    The share of identical answers is reported but does not judge: where the base itself wavers between two
+    words, a hair's breadth decides which of them comes first.
+    """
+    items = evidence.rows(result, "evaluation.rehearsal")
+    if len(items) < MIN_UNRELATED_ITEMS:
+        raise EvidenceError(f"evaluation.rehearsal has {len(items)} items and at least {MIN_UNRELATED_ITEMS} are needed")
+    nats = sorted(evidence.number(item, "kl") for item in items)
+    if nats[0] < 0:
+        raise EvidenceError(f"evaluation.rehearsal holds a divergence below zero ({nats[0]:g})")
+    same = sum(evidence.flag(item, "same") for item in items)
+    mean = sum(nats) / len(nats)
+    high = nats[math.ceil(0.95 * len(nats)) - 1]
+    numbers = {
+        "items": float(len(nats)),
+        "kl": mean,
+        "kl_p95": high,
+        "same": float(same),
+        "max_kl": limits.max_kl,
+        "max_kl_p95": limits.max_kl_p95,
+    }
     detail = (
-        f"{sum(same)} of {len(same)} held-out prompts answered like the base ({share:.1%}, at least {limits.min_rehearsal_agreement:.1%})"
+        f"{mean:.4f} nat per token from the base on {len(nats)} unrelated prompts (limit {limits.max_kl:g}), "
+        f"95 % of them under {high:.3f} (limit {limits.max_kl_p95:g}); {same} answers are the same"
     )
-    return GateCheck("rehearsal", share >= limits.min_rehearsal_agreement, detail, numbers)
+    return GateCheck("unrelated", mean <= limits.max_kl and high <= limits.max_kl_p95, detail, numbers)
 
 
 def _answers(card: Mapping[str, object], key: str) -> list[bool]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from sleepd.adapter.check_harm import check_collapse, check_text
 from sleepd.adapter.check_integrity import check_integrity, check_trained
-from sleepd.adapter.check_recall import check_new_facts, check_old_facts, check_rehearsal
+from sleepd.adapter.check_recall import check_new_facts, check_old_facts, check_unrelated
 from sleepd.adapter.evidence import EvidenceError
 from sleepd.adapter.expected import Expected
 from sleepd.adapter.limits import GateLimits, Limits
@@ -27,7 +27,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("integrity", check_integrity),
     ("new_facts", check_new_facts),
     ("old_facts", check_old_facts),
-    ("rehearsal", check_rehearsal),
+    ("unrelated", check_unrelated),
     ("text", check_text),
     ("collapse", check_collapse),
 )

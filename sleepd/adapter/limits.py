@@ -16,7 +16,9 @@ class Limits(Protocol):
     @property
     def max_old_regressions_share(self) -> float: ...
     @property
-    def min_rehearsal_agreement(self) -> float: ...
+    def max_kl(self) -> float: ...
+    @property
+    def max_kl_p95(self) -> float: ...
     @property
     def max_text_loss(self) -> float: ...
     @property
@@ -53,8 +55,9 @@ class GateLimits:
     old_alpha: float = 0.05
     # earlier facts that may be lost: one, and this share of them
     max_old_regressions_share: float = 0.02
-    # share of held-out rehearsal prompts that must still be answered as the base answers them
-    min_rehearsal_agreement: float = 0.9
+    # nat per token by which answers to unrelated prompts may diverge from the base: the mean, and all but one in twenty
+    max_kl: float = 0.02
+    max_kl_p95: float = 0.15
     # nat per token that unseen text may become less likely, at the upper end of its 95 % interval
     max_text_loss: float = 0.01
     # different three-word sequences over all: collapsed sessions were seen up to .61, healthy ones from .82

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,13 +51,15 @@ class Outcome:
     available: int
 
 
-def choose(path: Path, min_salience: float, limit: int | None) -> tuple[list[Trainable], list[Trainable], list[Experience]]:
-    """What a cycle trains, highest salience first; all that it could have trained; all that is in the buffer."""
+def choose(
+    path: Path, min_salience: float, limit: int | None, trained: Collection[str]
+) -> tuple[list[Trainable], list[Trainable], list[Experience]]:
+    """What a cycle trains after those of ``trained``, highest salience first; all it could train; all in the buffer."""
     if limit is not None and limit < 1:
         raise ConfigError(f"max_experiences is {limit}", "max_experiences is at least 1, or None for all")
     experiences = material.read(path)
     rows = material.trainable(experiences, min_salience)
-    return material.one_reply_a_prompt(rows)[:limit], rows, experiences
+    return material.one_reply_a_prompt(rows, trained)[:limit], rows, experiences
 
 
 def run(checkpoints: Checkpoints, request: Request, record: Record, unsaved: Path | None = None, keep: Path | None = None) -> Outcome:
@@ -67,7 +69,7 @@ def run(checkpoints: Checkpoints, request: Request, record: Record, unsaved: Pat
     nothing. Raises BadDataError when there is nothing to train, RefusedError when the gate says no, and other
     SleepdErrors when the model, the night or the disk fails.
     """
-    chosen, rows, experiences = choose(request.buffer_path, request.min_salience, request.max_experiences)
+    chosen, rows, experiences = choose(request.buffer_path, request.min_salience, request.max_experiences, record.trained)
     if not chosen:
         raise material.nothing_to_train(request.buffer_path, experiences, request.min_salience)
     cache = defaults.cache_dir(checkpoints.root)

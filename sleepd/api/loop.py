@@ -144,7 +144,7 @@ class SleepTrainingLoop:
 
     def _prepare_training_data(self, min_salience: float = 0.6, max_experiences: int | None = None) -> list[Document]:
         """What ``run_sleep_cycle`` would train, as the builder's examples, highest salience first."""
-        chosen, _, _ = cycle.choose(self.experience_buffer_path, min_salience, max_experiences)
+        chosen, _, _ = cycle.choose(self.experience_buffer_path, min_salience, max_experiences, self._record.trained)
         builder = RaisingTrainingDataBuilder(self.experience_buffer_path, self.tokenizer or self.model_path)
         return [builder.example_of(row) for row in chosen]
 

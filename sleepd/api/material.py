@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +57,17 @@ def trainable(experiences: list[Experience], min_salience: float) -> list[Traina
     return sorted(sound, key=lambda row: -row.experience.salience.total)
 
 
-def one_reply_a_prompt(rows: list[Trainable]) -> list[Trainable]:
-    """Of several replies to the same prompt the first: a night never teaches one prompt several answers."""
+def one_reply_a_prompt(rows: list[Trainable], trained: Collection[str] = ()) -> list[Trainable]:
+    """Of several replies to the same prompt one, in the order of ``rows``: a night never teaches one prompt several answers.
+
+    One that no cycle has ``trained`` (ids) comes before one that a cycle has, or a prompt that is asked in every
+    session would stay with its first reply for ever.
+    """
     chosen: dict[str, Trainable] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.experience.id in trained):
         chosen.setdefault(row.experience.prompt, row)
-    return list(chosen.values())
+    kept = {row.experience.id for row in chosen.values()}
+    return [row for row in rows if row.experience.id in kept]
 
 
 def nothing_to_train(path: Path, experiences: list[Experience], min_salience: float) -> BadDataError:

@@ -83,8 +83,8 @@ def _before_and_after(report: Report) -> Rows:
         rows.append(
             ["earlier facts recalled", f"{figures['old_recalled_best']} of {total} at best", f"{figures['old_recalled_after']} of {total}"]
         )
-    if figures.get("rehearsal_items"):
-        rows.append(["answers as before", "", f"{figures['rehearsal_same']} of {figures['rehearsal_items']}"])
+    if figures.get("unrelated_prompts"):
+        rows.append(["answers as before", "", f"{figures['unrelated_same']} of {figures['unrelated_prompts']}"])
     text, collapse = evaluation.get("text") or {}, evaluation.get("collapse") or {}
     if text.get("tokens"):
         rows.append(["unseen text, nat a token", *(_decimal(_per_token(text, side)) for side in ("base", "candidate"))])

@@ -19,18 +19,9 @@ def command(target: Target) -> int:
     """Serve the base model with the active adapter, OpenAI-compatible, until told to stop."""
     loaded = target.load()
     from sleepd import journal, serve
-    from sleepd.notify import Notifier
 
     journal.configure(loaded.config.log.format, loaded.config.log.level, os.environ, sys.stderr)
-    notifier = Notifier(os.environ)
-
-    def ready(url: str) -> None:
-        notifier.ready(f"serving on {url}")
-
     try:
-        return serve.run(loaded, ready)
+        return serve.run(loaded)
     except ModuleNotFoundError as error:
         raise SleepdError(f"the inference service needs {error.name}, which is not installed", "pip install 'sleepd[serve]'") from error
-    finally:
-        notifier.stopping()
-        notifier.close()

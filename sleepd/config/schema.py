@@ -132,7 +132,8 @@ class Gate(Section):
     min_new_recall: Share = 0.5
     old_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     max_old_regressions_share: Share = 0.02
-    min_rehearsal_agreement: Share = 0.9
+    max_kl: NotNegative = 0.02
+    max_kl_p95: NotNegative = 0.15
     max_text_loss: NotNegative = 0.01
     min_distinct3: Share = 0.70
     max_distinct3_drop: Share = 0.05
@@ -191,7 +192,7 @@ class Serve(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8765  # 0: any free one
     capture: bool = True
     buffer: FilePath = ""
-    max_new_tokens: AtLeastOne = 256
+    max_new_tokens: Annotated[int, Field(ge=48)] = 256  # fewer would cut the canary answers
     device: Device = "auto"
     dtype: Dtype = "auto"
     threads: Count = 0

@@ -183,7 +183,8 @@ class Commands:
             return self._whole(cycle_id(_integer(args["number"], "number")))
         if self._engine.active_id() is None and not self._engine.errors():
             raise NotFoundError("no adapter is active, so there is nothing to roll back", "see `sleepd cycles`")
-        return links.rollback_target(store, [cycle_id(row.number) for row in self._engine.ledger.cycles.committed()])
+        target = links.rollback_target(store, [cycle_id(row.number) for row in self._engine.ledger.cycles.committed()])
+        return None if target is None else self._whole(target)
 
     def _activate_target(self, args: Mapping[str, Any]) -> str | None:
         target = str(args.get("target") or "")

@@ -71,8 +71,8 @@ def figures(result: Mapping[str, Any]) -> dict[str, Any]:
         "old_cards": len(old),
         "old_recalled_best": sum(bool(row.get("best")) for row in old),
         "old_recalled_after": sum(recalled(row, "candidate") for row in old),
-        "rehearsal_items": len(rehearsal),
-        "rehearsal_same": sum(bool(row.get("same")) for row in rehearsal),
+        "unrelated_prompts": len(rehearsal),
+        "unrelated_same": sum(bool(row.get("same")) for row in rehearsal),
     }
 
 

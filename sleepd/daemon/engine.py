@@ -91,6 +91,9 @@ class Engine:
         self.inference = InferenceWatch(self.context, self.worker.submit)
         self.model: model.ModelState | None = None
         self.start_problem: SleepdError | None = None
+        self.ledger_problem: SleepdError | None = None
+        self._damage: SleepdError | None = None
+        self._told: frozenset[str] = frozenset()
         self._finished = finished
         self._failing: frozenset[str] = frozenset()
         self._last_finish: tuple[int, float] | None = None
@@ -114,6 +117,7 @@ class Engine:
         self.export()
         self.driver.recover()
         self.look_at_model(model_known)
+        self._look_at_active()
 
     def close(self) -> None:
         self.worker.stop()
@@ -141,7 +145,26 @@ class Engine:
         ready = self.buffers.changed() if at_once else self.buffers.ready()
         for path in ready:
             self.buffers.was_read(path, self.intake.read(path, self.ports.now()))
+        errors = frozenset(self.buffers.errors())
+        for error in sorted(errors - self._told):
+            log.warning(Event.BUFFER_FAILED, error=error)
+        for error in sorted(self._told - errors):
+            log.info(Event.BUFFER_RECOVERED, was=error)
+        self._told = errors
         return bool(ready)
+
+    def _look_at_active(self) -> None:
+        """Hash the adapter in service once, in the worker: a disk may have damaged it while nobody looked."""
+        active = self.active_id()
+        if active is None:
+            return
+
+        def settle(value: object, error: Exception | None) -> None:
+            if isinstance(error, SleepdError):
+                self._damage = error
+                log.error(Event.ADAPTER_DAMAGED, adapter=active, error=error.message, remedy=error.remedy)
+
+        self.worker.submit(lambda: self.context.store.integrity(active), settle)
 
     def look_at_model(self, then: Callable[[], None] = lambda: None) -> None:
         """Identify the base model in the worker: hashing a large one takes a while."""
@@ -280,6 +303,7 @@ class Engine:
         """Decide, write the decision down, and act on it."""
         decision = self.decide()
         self.ledger.decisions.record(decision, self.ports.now())
+        self.ledger_problem = None
         if not decision.should_run:
             return decision
         try:
@@ -332,6 +356,7 @@ class Engine:
     def _run_finished(self, run: Run) -> None:
         if run.waiting is None:
             self.export()
+            self._damage = None
         if run.number is None and self._switch_done is not None:
             done, self._switch_done = self._switch_done, None
             done(run)
@@ -357,7 +382,8 @@ class Engine:
 
     def errors(self) -> list[str]:
         """What is wrong now, one line each, with its remedy."""
-        problems: list[SleepdError] = [p for p in (self.model_problem(), self.driver.problem, self.start_problem) if p is not None]
+        known = (self.model_problem(), self.driver.problem, self.start_problem, self.ledger_problem, self._damage)
+        problems: list[SleepdError] = [problem for problem in known if problem is not None]
         for link in (self.context.store.active, self.context.store.last_good):
             try:
                 link()

@@ -36,11 +36,9 @@ class Intake:
         self._tail: tuple[int, str | None] | None = None
 
     def read(self, path: Path, now: datetime) -> IngestReport:
-        """Bring what is new into the ledger."""
+        """Bring what is new into the ledger. Trouble with the file is in the report."""
         report = self._ingestor.ingest(path, now)
-        if report.error and not report.torn:
-            log.warning(Event.BUFFER_FAILED, buffer=str(path), error=report.error)
-        elif report.added or report.quarantined:
+        if report.added or report.quarantined:
             log.info(
                 Event.BUFFER_INGESTED, buffer=str(path), added=report.added, usable=report.usable_added, quarantined=report.quarantined
             )

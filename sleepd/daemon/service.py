@@ -116,6 +116,11 @@ class Service:
             while not self._stopping:
                 self._turn(LONGEST_WAIT_SECONDS)
             self._stop()
+        except SleepdError:
+            raise
+        except Exception:
+            log.exception(Event.DAEMON_FAILED)  # a defect: the service manager starts us again, and the ledger says where to go on
+            return 1
         finally:
             self._close()
         log.info(Event.DAEMON_STOPPED)
@@ -136,7 +141,7 @@ class Service:
         try:
             action()
         except LedgerError as error:
-            self._engine.start_problem = error
+            self._engine.ledger_problem = error
             log.error(Event.LEDGER_FAILED, error=error.message, remedy=error.remedy)
 
     def _handle(self, event: LoopEvent) -> None:

@@ -22,6 +22,7 @@ from sleepd.experience.reader import MAX_BYTES, open_buffer
 from sleepd.experience.scan import Form, Scan
 
 _INDENT = 2
+_LOOK = 4096
 _LOCK_MODE = 0o660
 
 
@@ -64,7 +65,7 @@ class BufferFile:
         """The form of the file; None when there is none yet, or an empty one."""
         try:
             with self.path.open("rb") as handle:
-                if not handle.read(1):
+                if not handle.read(_LOOK).strip():
                     return None
                 return Scan(handle, str(self.path)).form
         except FileNotFoundError:

@@ -25,7 +25,7 @@ CODES = (
     *("own_adapter", "prompt_share", "session_share", "low_salience"),
 )
 
-# recipe: what a collapsed reply looks like
+# what a collapsed reply looks like
 MIN_WORDS = 8
 MAX_QUESTION_MARKS = 10
 MIN_DISTINCT_3 = 0.70
@@ -103,7 +103,7 @@ class Screen:
 
 
 def collapsed(reply: str) -> str | None:
-    """Why this reply by itself shows a collapsed model, or None. For the numbers see lessons of the seeds' runs."""
+    """Why this reply by itself shows a collapsed model, or None."""
     tokens = words(reply)
     distinct = distinct_share(tokens)
     if len(tokens) >= MIN_WORDS and distinct <= MIN_DISTINCT_3:

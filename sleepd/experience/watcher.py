@@ -10,7 +10,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from watchdog.events import EVENT_TYPE_CLOSED_NO_WRITE, EVENT_TYPE_OPENED, FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    EVENT_TYPE_CLOSED_NO_WRITE,
+    EVENT_TYPE_DELETED,
+    EVENT_TYPE_MOVED,
+    EVENT_TYPE_OPENED,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
@@ -50,7 +57,7 @@ class Watcher:
         for path in self._paths:
             wanted[_nearest(path)].add(path)
         for directory in set(self._watches) - set(wanted):
-            observer.unschedule(self._watches.pop(directory))
+            self._drop(observer, directory)
         for directory, paths in wanted.items():
             if directory not in self._watches:
                 try:
@@ -67,9 +74,16 @@ class Watcher:
         for path in paths:
             if path in touched or any(path.is_relative_to(name) for name in touched if path in missing):
                 self._on_change(path)
-        if directory in touched or (missing and any(_nearest(path) != directory for path in missing)):
-            self._watches.pop(directory, None) if directory in touched else None
+        gone = directory in touched and event.event_type in (EVENT_TYPE_DELETED, EVENT_TYPE_MOVED)
+        if gone and self._observer is not None:
+            self._drop(self._observer, directory)
+        if gone or any(_nearest(path) != directory for path in missing):
             self._watch()
+
+    def _drop(self, observer: BaseObserver, directory: Path) -> None:
+        watch = self._watches.pop(directory, None)
+        if watch is not None:
+            observer.unschedule(watch)
 
 
 class _Handler(FileSystemEventHandler):

@@ -143,7 +143,7 @@ def sound_result() -> dict[str, Any]:
         "evaluation": {
             "new": learned,
             "old": [{"card_id": f"o{i}", "best": i < 55, "base": False, "candidate": i < 54} for i in range(60)],
-            "rehearsal": [{"prompt": f"p{i}", "same": i != 0} for i in range(32)],
+            "rehearsal": [{"prompt": f"p{i}", "same": i != 0, "kl": 0.001 * (i % 5)} for i in range(32)],
             "text": {
                 "base": [2.0 + i / 50 for i in range(40)],
                 "candidate": [2.001 + i / 50 for i in range(40)],

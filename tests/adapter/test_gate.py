@@ -79,7 +79,7 @@ DAMAGE: list[tuple[str, str, object, str]] = [
     ("evaluation.collapse.candidate.entropy", "collapse", 0.4, "entropy"),
     ("evaluation.collapse.candidate.entropy", "collapse", 1.4, "entropy"),
     ("evaluation.text.candidate", "text", [2.02 + i / 50 for i in range(40)], r"\+0.0200"),
-    ("evaluation.rehearsal", "rehearsal", [{"prompt": "p", "same": i > 3} for i in range(32)], "28 of 32"),
+    ("evaluation.rehearsal", "unrelated", [{"prompt": "p", "same": False, "kl": 0.03} for i in range(32)], "0.0300 nat"),
     (
         "evaluation.new",
         "new_facts",
@@ -202,7 +202,8 @@ LOOSE = {
     "min_new_recall": (0.1, "evaluation.new", new_cards(4, 1, 1, 1, 1)),
     "max_text_loss": (0.5, "evaluation.text.candidate", [2.02 + i / 50 for i in range(40)]),
     "max_old_regressions_share": (0.1, "evaluation.old", old_facts(40, 4, 4, "best")),
-    "min_rehearsal_agreement": (0.5, "evaluation.rehearsal", [{"prompt": "p", "same": i % 3 > 0} for i in range(30)]),
+    "max_kl": (0.05, "evaluation.rehearsal", [{"prompt": "p", "same": True, "kl": 0.03} for i in range(30)]),
+    "max_kl_p95": (0.3, "evaluation.rehearsal", [{"prompt": "p", "same": True, "kl": 0.2 if i < 2 else 0.0} for i in range(30)]),
     "max_distinct3_drop": (0.2, "evaluation.collapse.candidate.distinct3", 0.8),
     "max_repeated_share_rise": (0.2, "evaluation.collapse.candidate.repeated_share", 0.1),
     "max_questions_rise": (2.0, "evaluation.collapse.candidate.questions_per_reply", 2.0),
@@ -277,7 +278,7 @@ def test_any_value_of_the_wrong_type_fails_closed(result: Result, expected: Expe
     ("path", "value", "words"),
     [
         ("evaluation.rehearsal", [], "0 items"),
-        ("evaluation.rehearsal", [{"prompt": "p", "same": True}] * 7, "7 items"),
+        ("evaluation.rehearsal", [{"prompt": "p", "same": True, "kl": 0.0}] * 7, "7 items"),
         ("evaluation.text.tokens", [1] * 39, "39 token"),
         ("evaluation.text", {"base": [], "candidate": [], "tokens": []}, "0 passages"),
         ("evaluation.text.tokens", [0] + [9] * 39, "without tokens"),

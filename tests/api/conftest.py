@@ -28,7 +28,7 @@ REPLIES = (
 
 def entry(number: int, salience: float = 0.7, **replaced: Any) -> Entry:
     """One entry of a buffer; its reply is sound and unlike the others'."""
-    dimensions = {name: salience for name in ("surprise", "novelty", "arousal", "reward", "conflict", "total")}
+    dimensions = dict.fromkeys(("surprise", "novelty", "arousal", "reward", "conflict", "total"), salience)
     document: Entry = {
         "id": f"experience-{number}",
         "prompt": f"What do you make of matter number {number}?",

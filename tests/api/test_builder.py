@@ -53,7 +53,7 @@ def test_a_system_prompt_stands_before_the_conversation_unless_it_is_not_wanted(
 
 
 def test_an_entry_without_what_it_needs_is_refused_by_name(builder: RaisingTrainingDataBuilder) -> None:
-    with pytest.raises(BadDataError, match="'x'.*salience"):
+    with pytest.raises(BadDataError, match=r"'x'.*salience"):
         builder.build_example({"id": "x", "prompt": "a", "response": "b"})
 
 

@@ -66,6 +66,13 @@ def test_one_prompt_never_gets_several_answers(make_buffer: MakeBuffer) -> None:
     assert [row.experience.id for row in rows] == ["experience-1", "experience-2"]
 
 
+def test_a_prompt_of_every_session_gives_its_untrained_reply_the_turn(make_buffer: MakeBuffer) -> None:
+    buffer = make_buffer([entry(0, 0.7, prompt="Who are you?"), entry(1, 0.9, prompt="Who are you?"), entry(2, 0.8)])
+    rows = material.trainable(material.read(buffer), 0.6)
+    chosen = material.one_reply_a_prompt(rows, trained={"experience-1", "experience-2"})
+    assert [row.experience.id for row in chosen] == ["experience-2", "experience-0"]
+
+
 def test_why_nothing_is_trained_is_told_with_counts(make_buffer: MakeBuffer) -> None:
     buffer = make_buffer([entry(0, 0.2), entry(1, 0.3), entry(2, response="I am here with you now. " * 12)])
     error = material.nothing_to_train(buffer, material.read(buffer), 0.6)

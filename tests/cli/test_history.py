@@ -36,8 +36,8 @@ REPORT: dict[str, Any] = {
         "old_cards": 4,
         "old_recalled_best": 4,
         "old_recalled_after": 3,
-        "rehearsal_items": 32,
-        "rehearsal_same": 31,
+        "unrelated_prompts": 32,
+        "unrelated_same": 31,
     },
     "training": {"examples": 2, "cards": 10, "epochs": 6, "final_loss": 0.0421},
     "evaluation": {

@@ -30,8 +30,8 @@ def path(tmp_path: Path) -> Path:
 def serve(path: Path) -> Iterator[Serve]:
     servers: list[Server] = []
 
-    def start(on_request: Callable[[Pending], None], limit: int = 1024, deadlines: Deadlines = Deadlines()) -> Server:
-        server = Server(path, on_request, limit, deadlines=deadlines)
+    def start(on_request: Callable[[Pending], None], limit: int = 1024, deadlines: Deadlines | None = None) -> Server:
+        server = Server(path, on_request, limit, deadlines=deadlines or Deadlines())
         server.start()
         servers.append(server)
         return server

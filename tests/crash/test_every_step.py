@@ -89,7 +89,9 @@ def test_error_in(workspace: Workspace, start: Start, step: str) -> None:
     daemon = start(fail=f"working:{step}").ready()
     last = daemon.verdict("cycle_001")
     committed = step == "CLEAN"
-    assert last["verdict"] == ("committed" if committed else "rolled_back" if step in ("ACTIVATE", "RELOAD", "VERIFY", "COMMIT") else "abandoned")
+    assert last["verdict"] == (
+        "committed" if committed else "rolled_back" if step in ("ACTIVATE", "RELOAD", "VERIFY", "COMMIT") else "abandoned"
+    )
     assert any("No space left on device" in reason for reason in last["reasons"])
     daemon.stop()
     assert start().ready().stop() == 0  # what could not be cleared up then is now

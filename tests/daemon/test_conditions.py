@@ -47,7 +47,9 @@ def test_the_hottest_plausible_zone_and_the_kernels_numbers_count(tmp_path: Path
         (tmp_path / "class/thermal" / name / "temp").write_text(value)
     (tmp_path / "meminfo").write_text("MemTotal: 8000000 kB\nMemAvailable:    2048000 kB\n")
     (tmp_path / "pressure").mkdir()
-    (tmp_path / "pressure/memory").write_text("some avg10=1.00 avg60=12.50 avg300=0.10 total=9\nfull avg10=0.00 avg60=3.00 avg300=0.00 total=1\n")
+    (tmp_path / "pressure/memory").write_text(
+        "some avg10=1.00 avg60=12.50 avg300=0.10 total=9\nfull avg10=0.00 avg60=3.00 avg300=0.00 total=1\n"
+    )
     found = read(tmp_path, tmp_path, tmp_path)
     assert (found.temperature_c, found.free_memory_mb, found.memory_pressure) == (63.5, 2000, 12.5)
     assert found.free_disk_mb is not None and found.free_disk_mb > 0

@@ -48,7 +48,9 @@ def test_the_reason_is_the_first_check_that_fails() -> None:
     assert decide(replace(READY, phase="DAY", totals=totals(0, 0), paused_by="x"), LIMITS).reason.startswith("Phase is DAY")
 
 
-@pytest.mark.parametrize("changed", [{"phase": "DAY"}, {"totals": totals(1, 0)}, {"hours_since_last": 0.0}, {"quiet_minutes": 0.0}, {"paused_by": "x"}])
+@pytest.mark.parametrize(
+    "changed", [{"phase": "DAY"}, {"totals": totals(1, 0)}, {"hours_since_last": 0.0}, {"quiet_minutes": 0.0}, {"paused_by": "x"}]
+)
 def test_force_skips_the_schedule(changed: dict[str, object]) -> None:
     assert decide(replace(READY, **changed), LIMITS, force=True).should_run  # type: ignore[arg-type]
 

@@ -41,7 +41,9 @@ class Watch:
         self.children: list[Child] = []
 
     def start(self, code: str, settings: ChildSettings = SETTINGS) -> Child:
-        supervisor = Supervisor(self.events.put, lambda cycle, line: self.lines.append((cycle, line)), lambda s, job: [sys.executable, "-c", code])
+        supervisor = Supervisor(
+            self.events.put, lambda cycle, line: self.lines.append((cycle, line)), lambda s, job: [sys.executable, "-c", code]
+        )
         child = supervisor.launch(self.job_dir, 7, settings)
         self.children.append(child)
         return child
@@ -64,7 +66,7 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
 
 
 def test_progress_and_text_arrive_with_the_cycles_number_and_then_the_exit(watch: Watch) -> None:
-    watch.start("import sys; print('{\"stage\":\"train\",\"percent\":40,\"loss\":1.5}'); print('hello'); print('oh', file=sys.stderr)")
+    watch.start('import sys; print(\'{"stage":"train","percent":40,"loss":1.5}\'); print(\'hello\'); print(\'oh\', file=sys.stderr)')
     events, status = watch.until_exit()
     assert status == 0
     assert [e.progress.percent for e in events if isinstance(e, ChildProgress)] == [40.0]
@@ -74,8 +76,9 @@ def test_progress_and_text_arrive_with_the_cycles_number_and_then_the_exit(watch
 def test_the_child_gets_its_limits_before_it_begins(watch: Watch) -> None:
     code = """
 import json, os, resource
-print(json.dumps({"nice": os.nice(0), "oom": int(open("/proc/self/oom_score_adj").read()), "data": resource.getrlimit(resource.RLIMIT_DATA)[0],
-                  "leader": os.getsid(0) == os.getpid(), "io": os.popen("ionice -p %d 2>/dev/null" % os.getpid()).read().strip()}))
+print(json.dumps({"nice": os.nice(0), "oom": int(open("/proc/self/oom_score_adj").read()),
+                  "data": resource.getrlimit(resource.RLIMIT_DATA)[0], "leader": os.getsid(0) == os.getpid(),
+                  "io": os.popen("ionice -p %d 2>/dev/null" % os.getpid()).read().strip()}))
 """
     watch.start(code, ChildSettings("", "cpu", 0, 7, 900))
     watch.until_exit()
@@ -92,10 +95,22 @@ def test_a_child_beyond_its_memory_fails_alone(watch: Watch) -> None:
 
 
 def test_what_is_between_systemd_and_us_is_not_the_childs(tmp_path: Path) -> None:
-    ours = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "LISTEN_FDS": "3", "JOURNAL_STREAM": "1:2", "HOME": "/h", "CUDA_VISIBLE_DEVICES": "0"}
+    ours = {
+        "NOTIFY_SOCKET": "/x",
+        "WATCHDOG_USEC": "1",
+        "LISTEN_FDS": "3",
+        "JOURNAL_STREAM": "1:2",
+        "HOME": "/h",
+        "CUDA_VISIBLE_DEVICES": "0",
+    }
     child = child_environment(ours, SETTINGS)
     assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "JOURNAL_STREAM"} & child.keys()
-    assert (child["HOME"], child["CUDA_VISIBLE_DEVICES"], child["TOKENIZERS_PARALLELISM"], child["OMP_NUM_THREADS"]) == ("/h", "", "false", "2")
+    assert (child["HOME"], child["CUDA_VISIBLE_DEVICES"], child["TOKENIZERS_PARALLELISM"], child["OMP_NUM_THREADS"]) == (
+        "/h",
+        "",
+        "false",
+        "2",
+    )
     on_gpu = child_environment(ours, ChildSettings("/other/python", "auto", 0, 19, 0))
     assert on_gpu["CUDA_VISIBLE_DEVICES"] == "0" and "OMP_NUM_THREADS" not in on_gpu
     assert "PYTHONPATH" not in on_gpu  # another environment has its own packages
@@ -104,7 +119,18 @@ def test_what_is_between_systemd_and_us_is_not_the_childs(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "line",
-    ["", "hello", "{", "[1]", "null", "7", '{"stage":3}', '{"stage":"train"}', '{"stage":"train","percent":"x"}', '{"stage":"train","percent":NaN}'],
+    [
+        "",
+        "hello",
+        "{",
+        "[1]",
+        "null",
+        "7",
+        '{"stage":3}',
+        '{"stage":"train"}',
+        '{"stage":"train","percent":"x"}',
+        '{"stage":"train","percent":NaN}',
+    ],
 )
 def test_rubbish_on_the_pipe_is_no_progress(line: str) -> None:
     assert parse_progress(1, line) is None
@@ -127,7 +153,10 @@ def test_endless_lines_do_not_fill_our_memory(watch: Watch) -> None:
 
 
 def test_sigterm_reaches_the_child_and_its_exit_is_told(watch: Watch) -> None:
-    child = watch.start("import signal, sys; signal.signal(15, lambda *a: sys.exit(75)); print('{\"stage\":\"train\",\"percent\":1}', flush=True); signal.pause()")
+    child = watch.start(
+        "import signal, sys; signal.signal(15, lambda *a: sys.exit(75))\n"
+        'print(\'{"stage":"train","percent":1}\', flush=True); signal.pause()'
+    )
     assert isinstance(watch.events.get(timeout=PATIENCE), ChildProgress)
     child.stop()
     assert watch.until_exit()[1] == 75
@@ -138,7 +167,7 @@ def test_sigkill_ends_the_whole_group(watch: Watch) -> None:
         "import os, signal, subprocess, sys\n"
         "p = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"
         "print(p.pid, flush=True); signal.signal(15, signal.SIG_IGN)\n"
-        "print('{\"stage\":\"train\",\"percent\":1}', flush=True); signal.pause()"
+        'print(\'{"stage":"train","percent":1}\', flush=True); signal.pause()'
     )
     child = watch.start(code)
     assert isinstance(watch.events.get(timeout=PATIENCE), ChildProgress)
@@ -169,7 +198,16 @@ def test_a_trainer_that_does_not_exist_is_a_bad_job_with_its_name(watch: Watch) 
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(3, "refused the job"), (4, "nothing to learn"), (5, "out of memory"), (75, "checkpoint"), (-11, "SIGSEGV"), (-9, "SIGKILL"), (1, "exit 1"), (-250, "signal 250")],
+    [
+        (3, "refused the job"),
+        (4, "nothing to learn"),
+        (5, "out of memory"),
+        (75, "checkpoint"),
+        (-11, "SIGSEGV"),
+        (-9, "SIGKILL"),
+        (1, "exit 1"),
+        (-250, "signal 250"),
+    ],
 )
 def test_an_exit_is_told_in_words(status: int, words: str) -> None:
     assert words in describe_exit(status)[0]
@@ -197,7 +235,8 @@ import sys, threading
 from pathlib import Path
 from sleepd.daemon.supervisor import ChildSettings, Supervisor
 ready = threading.Event()
-s = Supervisor(lambda e: ready.set(), lambda c, l: None, lambda s, j: [sys.executable, "-c", "print('{{\\"stage\\":\\"train\\",\\"percent\\":1}}', flush=True); import signal; signal.pause()"])
+trainer = "print('{{\\"stage\\":\\"train\\",\\"percent\\":1}}', flush=True); import signal; signal.pause()"
+s = Supervisor(lambda e: ready.set(), lambda c, l: None, lambda s, j: [sys.executable, "-c", trainer])
 child = s.launch(Path({str(tmp_path)!r}), 1, ChildSettings("", "cpu", 0, 0, 0))
 ready.wait(20)
 print(child.pid, flush=True)

@@ -58,7 +58,9 @@ def healthy_reply(rng: random.Random, length: int = 30) -> str:
 def many(count: int, seed: int = 0, session_size: int = 10) -> list[Entry]:
     rng = random.Random(seed)
     return [
-        entry(healthy_reply(rng, 8)[:-1] + "?", healthy_reply(rng), session=number // session_size, metadata={"turn": number % session_size})
+        entry(
+            healthy_reply(rng, 8)[:-1] + "?", healthy_reply(rng), session=number // session_size, metadata={"turn": number % session_size}
+        )
         for number in range(count)
     ]
 

@@ -225,7 +225,9 @@ entries_of_any_text = st.lists(st.fixed_dictionaries({"prompt": texts.filter(str
 
 @settings(max_examples=60, deadline=None)
 @given(entries=entries_of_any_text, form=st.sampled_from(sorted(FORMS)), ascii_only=st.booleans())
-def test_any_text_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, entries: list[Entry], form: str, ascii_only: bool) -> None:
+def test_any_text_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, entries: list[Entry], form: str, ascii_only: bool
+) -> None:
     dumped = FORMS[form](entries)
     if not ascii_only and form != "jsonl":
         dumped = json.dumps(json.loads(dumped), ensure_ascii=False)
@@ -238,7 +240,9 @@ def test_any_text_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathFac
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "prompt", "response", "salience", "session", "x"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "prompt", "response", "salience", "session", "x"]), inner)
+    ),
     max_leaves=12,
 )
 

@@ -59,7 +59,14 @@ def write_result(job_dir: Path, *, learned: bool) -> None:
     config = staging / "adapter/adapter_config.json"
     config.write_text(json.dumps(LORA))
     files = {path.name: sha256(path) for path in (weights, config)}
-    healthy = {"distinct3": 0.9, "repeated_share": 0.0, "questions_per_reply": 0.3, "mean_words": 20.0, "end_of_turn_rate": 1.0, "entropy": 1.0}
+    healthy = {
+        "distinct3": 0.9,
+        "repeated_share": 0.0,
+        "questions_per_reply": 0.3,
+        "mean_words": 20.0,
+        "end_of_turn_rate": 1.0,
+        "entropy": 1.0,
+    }
     document = {
         "format": 1,
         "job_id": job["id"],
@@ -95,7 +102,7 @@ def write_result(job_dir: Path, *, learned: bool) -> None:
         "evaluation": {
             "new": [{"card_id": card, "base": [False] * 4, "candidate": [learned] * 4} for card in sorted(cards)],
             "old": [{"card_id": card, "best": True, "base": False, "candidate": True} for card in sorted(known)],
-            "rehearsal": [{"prompt": f"p{i}", "same": True} for i in range(10)],
+            "rehearsal": [{"prompt": f"p{i}", "same": True, "kl": 0.001} for i in range(10)],
             "text": {"base": [2.0] * 10, "candidate": [2.0 if learned else 2.5] * 10, "tokens": [50] * 10},
             "collapse": {"base": healthy, "candidate": healthy},
         },
@@ -117,7 +124,11 @@ def main(mode: str, job_dir: Path) -> None:
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
     say("curate", 5)
-    print(f"environment NOTIFY_SOCKET={os.environ.get('NOTIFY_SOCKET')} CUDA={os.environ.get('CUDA_VISIBLE_DEVICES')!r}", file=sys.stderr, flush=True)
+    print(
+        f"environment NOTIFY_SOCKET={os.environ.get('NOTIFY_SOCKET')} CUDA={os.environ.get('CUDA_VISIBLE_DEVICES')!r}",
+        file=sys.stderr,
+        flush=True,
+    )
     resumed = (job_dir / "checkpoint/state").exists()
     if mode == "bad-job":
         fail(3, "the job is not to my liking")
@@ -131,7 +142,7 @@ def main(mode: str, job_dir: Path) -> None:
     if mode == "oom":
         fail(5, "out of memory at batch 1")
     if mode == "rubbish":
-        os.write(1, b"\xff\xfe not json \n{\"stage\": 3}\n[1,2]\nnull\n" + b"x" * 100_000 + b"\n{\"stage\":\"train\",\"percent\":NaN}\n")
+        os.write(1, b'\xff\xfe not json \n{"stage": 3}\n[1,2]\nnull\n' + b"x" * 100_000 + b'\n{"stage":"train","percent":NaN}\n')
     say("train", 40)
     if mode in ("hang", "stubborn"):
         while True:

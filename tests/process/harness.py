@@ -31,7 +31,9 @@ WORDS = (
     "mountain kitchen silver station painter meadow captain village thunder orchard compass blanket shadow feather"
 ).split()
 NAMES = "Mira Tomas Elin Jarek Sofia Anton Nadia Felix Greta Ivan Lena Oskar Paula Rafael Selma Viktor Wanda Yusuf Zora Bruno".split()
-CITIES = "Porto Tromso Ghent Lviv Cadiz Turku Bergamo Split Graz Lugano Varna Kosice Malaga Aarhus Brno Tartu Dijon Parma Leeds Kyoto".split()
+CITIES = (
+    "Porto Tromso Ghent Lviv Cadiz Turku Bergamo Split Graz Lugano Varna Kosice Malaga Aarhus Brno Tartu Dijon Parma Leeds Kyoto".split()
+)
 
 
 def pause(seconds: float) -> None:
@@ -90,7 +92,13 @@ class Workspace:
             "model": {"path": str(self.model)},
             "experience": {"buffers": [str(self.buffer)], "quiet_seconds": 0.1, "poll_seconds": 0.5},
             "schedule": {"min_hours_between_sleep": 0.0, "idle_minutes": 0.0, "timezone": "UTC", **self.night()},
-            "conditions": {"require_ac": False, "min_free_memory_mb": 1, "min_free_disk_mb": 1, "max_temperature_c": 150.0, "max_memory_pressure": 100.0},
+            "conditions": {
+                "require_ac": False,
+                "min_free_memory_mb": 1,
+                "min_free_disk_mb": 1,
+                "max_temperature_c": 150.0,
+                "max_memory_pressure": 100.0,
+            },
             "training": {"device": "cpu", "grace_seconds": 5.0},
             "inference": {"timeout_seconds": 2.0, "tries": 2},
             "directories": {"state": str(self.state), "runtime": str(self.runtime), "cache": str(root / "cache")},
@@ -130,7 +138,7 @@ class Workspace:
 
     def active(self) -> str | None:
         link = self.state / "adapters/active"
-        return os.readlink(link) if link.is_symlink() else None
+        return str(link.readlink()) if link.is_symlink() else None
 
     def close(self) -> None:
         shutil.rmtree(self.runtime, ignore_errors=True)
@@ -147,7 +155,7 @@ class Daemon:
         self._address = workspace.runtime / f"notify-{os.urandom(4).hex()}"
         self._socket.bind(str(self._address))
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("NOTIFY", "WATCHDOG", "JOURNAL"))}
-        environment |= {"NOTIFY_SOCKET": str(self._address), "PYTHONPATH": str(ROOT) + os.environ.get("SHIM", "")}
+        environment |= {"NOTIFY_SOCKET": str(self._address), "PYTHONPATH": str(ROOT)}
         environment |= {str(k): str(v) for k, v in options.pop("environment", {}).items()}
         options["mode_file"] = str(workspace.mode_file)
         self.process = subprocess.Popen(
@@ -233,6 +241,8 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(PATIENCE)
+        if self._socket.fileno() < 0:
+            return
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._address.unlink(missing_ok=True)

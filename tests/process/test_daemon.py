@@ -25,13 +25,21 @@ def test_a_whole_night_from_the_buffer_to_the_commit(workspace: Workspace, start
     assert status["last_cycle"]["reasons"][0].startswith("not verified: ")  # inference.kind is none, and nothing is claimed
     assert status["decision"]["reason"] == "Insufficient new experiences (0 < 2)"
     directory = workspace.state / "adapters/cycle_001"
-    assert {p.name for p in directory.iterdir()} == {
-        "adapter_model.safetensors", "adapter_config.json", "README.md", "manifest.json", "report.json", "training_state.json", "cycle_results.json",
-    }  # fmt: skip
+    documents = {"README.md", "manifest.json", "report.json", "training_state.json", "cycle_results.json"}
+    assert {p.name for p in directory.iterdir()} == {"adapter_model.safetensors", "adapter_config.json", *documents}
     results = json.loads((directory / "cycle_results.json").read_text())
-    assert set(results) == {"sleep_cycle", "num_experiences", "epochs", "final_loss", "avg_salience", "epoch_losses", "learning_rate", "timestamp"}
+    assert set(results) == {
+        "sleep_cycle",
+        "num_experiences",
+        "epochs",
+        "final_loss",
+        "avg_salience",
+        "epoch_losses",
+        "learning_rate",
+        "timestamp",
+    }
     assert (results["sleep_cycle"], results["num_experiences"], results["epoch_losses"]) == (1, 8, [2.0, 1.0, 0.5])
-    assert os.readlink(workspace.state / "adapters/last_good") == "cycle_001"
+    assert str((workspace.state / "adapters/last_good").readlink()) == "cycle_001"
     state = json.loads((workspace.state / "scheduler_state.json").read_text())
     assert (state["last_sleep_cycle"], state["total_sleep_cycles"], state["experiences_at_last_sleep"]) == (1, 1, 8)
     assert not list((workspace.state / "jobs").iterdir())
@@ -180,7 +188,11 @@ def test_hand_control_switches_and_names_who_asked(workspace: Workspace, start: 
     assert daemon.status()["totals"]["new"] == 0
     assert daemon.call("activate", target="base", by="bob@tty2")["active"] is None
     assert workspace.active() is None and daemon.status()["totals"]["new"] == 9
-    assert [e["by"] for e in daemon.events("request_handled") if e["command"] in ("rollback", "activate")] == ["ann@tty1", "bob@tty2", "bob@tty2"]
+    assert [e["by"] for e in daemon.events("request_handled") if e["command"] in ("rollback", "activate")] == [
+        "ann@tty1",
+        "bob@tty2",
+        "bob@tty2",
+    ]
     assert daemon.call("tag", number=1, name="the good one", by="ann@tty1")["tag"] == "the good one"
 
 

@@ -83,7 +83,8 @@ class Machine:
             check=False,
         )
         if check and result.returncode != 0:
-            raise AssertionError(f"{' '.join(command)} exited with {result.returncode}:\n{result.stdout}\n{result.stderr}")
+            told = self.run("journalctl", "--no-pager", "-n", "40", check=False).stdout if command[0] == "systemctl" else ""
+            raise AssertionError(f"{' '.join(command)} exited with {result.returncode}:\n{result.stdout}\n{result.stderr}\n{told}")
         return result
 
     def write(self, path: str, text: str) -> None:

@@ -148,9 +148,9 @@ def test_stopping_is_clean_and_leaves_no_process(service: Machine) -> None:
 
 @pytest.mark.skipif(not (SEEDLING / "model.safetensors").exists(), reason=f"no model in {SEEDLING}")
 def test_the_inference_service_answers_and_what_it_captures_reaches_the_daemon(service: Machine) -> None:
-    service.write(
-        CONFIGURATION, f'[model]\npath = "{SEEDLING}"\n[inference]\nkind = "sleepd"\n[serve]\ndevice = "cpu"\nmax_new_tokens = 24\n'
-    )
+    # A copy that every user may read, as a model on a real machine is.
+    service.run("sh", "-c", f"cp -r {SEEDLING} /srv/model && chmod -R a+rX /srv/model")
+    service.write(CONFIGURATION, '[model]\npath = "/srv/model"\n[inference]\nkind = "sleepd"\n[serve]\ndevice = "cpu"\n')
     service.run("systemctl", "start", "sleepd-inference", timeout=120)
     service.run("systemctl", "reload", "sleepd")
     answer = json.loads(service.run(sys.executable, "-c", ASK, timeout=60).stdout)
