@@ -232,6 +232,8 @@ class Server:
         except OSError:
             self._close(serial)
             return
+        if sent:
+            connection.deadline = time.monotonic() + self._deadlines.write  # slow is not deaf
         del connection.outgoing[:sent]
         if connection.outgoing:
             self._selector.modify(connection.socket, selectors.EVENT_WRITE, serial)

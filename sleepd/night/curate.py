@@ -9,7 +9,7 @@ from typing import Literal
 from sleepd.night.job import Job, KnownCard
 from sleepd.records import Card, Experience, ScreenVerdict
 
-Action = Literal["STORE", "CORRECT", "KNOWN", "REJECT"]
+Action = Literal["STORE", "CORRECT", "KNOWN", "REJECT", "WAIT"]
 Recalls = Callable[[Sequence[Card]], list[bool]]  # does the base answer these cards already?
 
 _LIVING = ("learning", "graduated", "fading", "stubborn")
@@ -36,12 +36,16 @@ class Example:
 
 @dataclass(frozen=True)
 class Curated:
-    """Tonight's material. ``superseded``: earlier cards whose value was corrected."""
+    """Tonight's material. ``superseded``: earlier cards whose value was corrected.
+
+    ``waiting``: experiences whose replies had no room among tonight's examples.
+    """
 
     decisions: tuple[CardDecision, ...]
     examples: tuple[Example, ...]
     living: tuple[KnownCard, ...]
     superseded: tuple[Card, ...]
+    waiting: tuple[str, ...] = ()
 
     @property
     def cards(self) -> tuple[Card, ...]:
@@ -91,7 +95,7 @@ def decide_cards(job: Job, base_recalls: Recalls) -> tuple[list[CardDecision], l
     return decisions, superseded
 
 
-def choose_examples(job: Job, limit: int) -> list[Example]:
+def choose_examples(job: Job) -> list[Example]:
     """Behaviour examples, highest salience first, one a prompt: one prompt never gets several answers."""
     chosen: dict[str, Example] = {}
     rows = sorted(job.experiences, key=lambda row: -row[0].salience.total)
@@ -99,7 +103,7 @@ def choose_examples(job: Job, limit: int) -> list[Example]:
         if verdict.example and experience.salience.total >= job.min_salience and experience.prompt not in chosen:
             reply = verdict.trimmed or experience.response
             chosen[experience.prompt] = Example(experience.id, experience.prompt, reply, experience.salience.total)
-    return list(chosen.values())[:limit]
+    return list(chosen.values())
 
 
 def curate(job: Job, base_recalls: Recalls) -> Curated:
@@ -107,9 +111,10 @@ def curate(job: Job, base_recalls: Recalls) -> Curated:
     decisions, superseded = decide_cards(job, base_recalls)
     wanted = sorted((d for d in decisions if d.action in ("STORE", "CORRECT")), key=lambda d: -d.card.importance)
     over = {d.card.id for d in wanted[int(job.training["max_cards"]) :]}
-    decisions = [
-        CardDecision(d.card, "REJECT", "more cards than training.max_cards; next night") if d.card.id in over else d for d in decisions
-    ]
+    decisions = [CardDecision(d.card, "WAIT", "more cards than training.max_cards") if d.card.id in over else d for d in decisions]
     gone = {card.id for card in superseded}
     living = tuple(k for k in job.cards if k.card.status in _LIVING and k.card.id not in gone)
-    return Curated(tuple(decisions), tuple(choose_examples(job, int(job.training["max_examples"]))), living, tuple(superseded))
+    examples = choose_examples(job)
+    limit = int(job.training["max_examples"])
+    waiting = tuple(example.experience_id for example in examples[limit:])
+    return Curated(tuple(decisions), tuple(examples[:limit]), living, tuple(superseded), waiting)

@@ -13,7 +13,7 @@ from sleepd.night.chat import ChatFormat
 from sleepd.night.curate import Curated
 from sleepd.night.fit import Material
 from sleepd.night.generate import generate
-from sleepd.night.items import Item, make_item
+from sleepd.night.items import Item, balanced, make_item
 from sleepd.night.presets import FitSettings
 from sleepd.night.progress import Reporter
 from sleepd.night.rehearsal import Pool, rehearse
@@ -135,7 +135,6 @@ def build(model: Any, chat: ChatFormat, curated: Curated, pool: Pool, fit: FitSe
     for card in every:
         values.setdefault(card.relation, []).append(card.value)
     reversible = reversible_cards(model, chat, every, every, reporter)
-    mean = sum(c.importance for c in every) / len(every) if every else 1.0
 
     def items_of(cards: Sequence[Card], limit: int | None) -> list[Item]:
         made: list[Item] = []
@@ -145,9 +144,7 @@ def build(model: Any, chat: ChatFormat, curated: Curated, pool: Pool, fit: FitSe
             for form in chosen:
                 message = [{"role": "user", "content": form.question}]
                 target = form.accept[0] if form.kind == "reverse" else card.value
-                item = make_item(
-                    chat, message, form.answer, card.id, value=target, weight=card.importance / max(mean, 1e-6), max_tokens=fit.max_tokens
-                )
+                item = make_item(chat, message, form.answer, card.id, value=target, weight=card.importance, max_tokens=fit.max_tokens)
                 if item is not None:
                     made.append(item)
         return made
@@ -167,9 +164,9 @@ def build(model: Any, chat: ChatFormat, curated: Curated, pool: Pool, fit: FitSe
         for e in curated.examples
     ]
     material = Material(
-        cards=tuple(items_of(curated.cards, None)),
-        replay=tuple(items_of(earlier, None)),
-        behaviour=tuple(item for item in behaviour if item is not None),
+        cards=tuple(balanced(items_of(curated.cards, None))),
+        replay=tuple(balanced(items_of(earlier, None))),
+        behaviour=tuple(balanced([item for item in behaviour if item is not None])),
         rehearsal=pool.train,
         contrast=tuple(rehearse(model, chat, pairs, fit.max_tokens, reporter.checkpoint)),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -59,7 +59,7 @@ def make_item(
 
 
 def collate(items: Sequence[Item], pad: int) -> Batch:
-    """One batch; salience weights are clipped to 0.5..2 and renormalised to mean 1, so the rate stays what it is."""
+    """One batch, right-padded with ``pad``."""
     width = max(len(item.ids) for item in items)
     ids = torch.full((len(items), width), pad, dtype=torch.long)
     mask = torch.zeros((len(items), width), dtype=torch.long)
@@ -75,6 +75,15 @@ def collate(items: Sequence[Item], pad: int) -> Batch:
             columns.append(item.start + offset - 1)
             labels.append(item.ids[item.start + offset])
             weights.append(weight)
-    row_weights = torch.tensor([min(2.0, max(0.5, item.weight)) for item in items])
-    row_weights = row_weights / row_weights.mean()
+    row_weights = torch.tensor([item.weight for item in items])
     return Batch(ids, mask, torch.tensor(rows), torch.tensor(columns), torch.tensor(labels), torch.tensor(weights), row_weights)
+
+
+def balanced(items: Sequence[Item]) -> list[Item]:
+    """Salience weights clipped to 0.5..2 and with mean 1 over the night, so that they do not change the learning rate.
+
+    Over the night and not over the batch: in batches of one they would cancel out.
+    """
+    clipped = [min(2.0, max(0.5, item.weight)) for item in items]
+    mean = sum(clipped) / len(clipped) if clipped else 1.0
+    return [replace(item, weight=weight / mean) for item, weight in zip(items, clipped, strict=True)]

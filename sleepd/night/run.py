@@ -145,7 +145,7 @@ def run(job: Job, reporter: Reporter) -> Path:
         adapter_facts = lora.facts(model, start, scale)
         evaluation, statuses = _evaluate(model, base, job, curated, data, pool, texts, reporter)
         canaries = _canaries(model, base.chat, data, curated.cards, pool, job.canary_tokens, reporter)
-    document = _document(job, base, fit, curated, trained, adapter_facts, evaluation, canaries, statuses, reporter)
+    document = _document(job, base, fit, curated, data, trained, adapter_facts, evaluation, canaries, statuses, reporter)
     return _publish(job, model, document)
 
 
@@ -255,6 +255,7 @@ def _document(
     base: Base,
     fit: FitSettings,
     curated: Curated,
+    data: Dataset,
     trained: FitResult,
     adapter_facts: lora.AdapterFacts,
     evaluation: dict[str, Any],
@@ -275,7 +276,7 @@ def _document(
         "adapter": {**asdict(adapter_facts), "rank": fit.rank, "alpha": fit.alpha, "target_modules": list(fit.target_modules)},
         "training": {
             "preset": fit.preset,
-            "examples": len(curated.examples),
+            "examples": len(data.material.behaviour),
             "cards": len(curated.cards),
             "epochs": trained.epochs,
             "steps": trained.steps,
@@ -304,10 +305,12 @@ def _document(
 
 
 def _consumed(job: Job, curated: Curated) -> set[str]:
-    """Experiences this night has dealt with: trained, or all of whose cards were decided for good."""
-    deferred = {d.card.experience_id for d in curated.decisions if "next night" in d.reason}
-    examples = {e.experience_id for e in curated.examples}
-    return {x.id for x, verdict in job.experiences if x.id in examples or (verdict.cards and x.id not in deferred)}
+    """Experiences this night has dealt with: all of the job's but those that had to wait for room.
+
+    What was looked at and left out (said again later, a second reply to one prompt) must not count as new for ever.
+    """
+    waiting = {d.card.experience_id for d in curated.decisions if d.action == "WAIT"} | set(curated.waiting)
+    return {experience.id for experience, _ in job.experiences} - waiting
 
 
 def _publish(job: Job, model: Any, document: dict[str, Any]) -> Path:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Said
+from tests.system.machine import wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 START_SECONDS = 20.0
@@ -23,14 +23,6 @@ STATUS_KEYS = {
     "version", "instance", "phase", "next_phase_change", "decision", "totals", "cycle", "active", "last_cycle", "inference", "quarantine",
     "config_generation", "paused",
 }  # fmt: skip
-
-
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        pause.wait(0.05)
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def test_what_was_learned_or_the_base_knows_is_not_trained_again(make_job: MakeJ
 
 def test_more_cards_than_allowed_wait_for_the_next_night(make_job: MakeJob) -> None:
     job = jobs.load(make_job([PORTO, Fact("Ben Kofu", "job", "baker")], training={"max_cards": 1}))
-    assert sorted(d.action for d in curate(job, lambda cards: [False] * len(cards)).decisions) == ["REJECT", "STORE"]
+    assert sorted(d.action for d in curate(job, lambda cards: [False] * len(cards)).decisions) == ["STORE", "WAIT"]
 
 
 def test_examples_are_the_screened_replies_one_a_prompt_best_first(make_job: MakeJob) -> None:

@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 from sleepd.errors import ModelError
 from sleepd.night.chat import ChatFormat, chat_format
-from sleepd.night.items import OTHER_WEIGHT, VALUE_WEIGHT, Item, collate, make_item
+from sleepd.night.items import OTHER_WEIGHT, VALUE_WEIGHT, Item, balanced, collate, make_item
 from sleepd.night.losses import answer_loss, kl_to_base
 
 
@@ -33,12 +33,18 @@ def test_an_item_longer_than_the_limit_is_left_out(chat: ChatFormat) -> None:
     assert make_item(chat, [{"role": "user", "content": "word " * 50}], "yes", "k", value=None, weight=1.0, max_tokens=20) is None
 
 
-def test_labels_are_the_next_tokens_and_salience_keeps_the_mean_rate() -> None:
+def test_labels_are_the_next_tokens() -> None:
     batch = collate([Item("a", (1, 2, 3, 4), 2, (1.0, 1.0), 0.01), Item("b", (5, 6), 1, (1.0,), 0.09)], pad=0)
     assert batch.labels.tolist() == [3, 4, 6]
     assert batch.ids[batch.rows, batch.columns].tolist() == [2, 3, 5]
-    assert batch.row_weights.mean().item() == pytest.approx(1.0)
     assert batch.mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
+
+
+def test_salience_weighs_but_keeps_the_mean_rate_even_in_batches_of_one() -> None:
+    items = balanced([Item("a", (1, 2), 1, (1.0,), 0.01), Item("b", (1, 2), 1, (1.0,), 0.9), Item("c", (1, 2), 1, (1.0,), 30.0)])
+    assert sum(i.weight for i in items) == pytest.approx(3.0)
+    assert items[2].weight / items[0].weight == pytest.approx(4.0)
+    assert collate(items[:1], 0).row_weights.item() == pytest.approx(items[0].weight)
 
 
 def test_a_long_answer_does_not_dominate_a_short_one() -> None:

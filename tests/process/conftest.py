@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.harness import Start, Workspace, starter, workspaces
+from tests.process.harness import ROOT, Start, Workspace, starter, workspaces
+from tests.process.zygote import Zygote
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    zygote = Zygote(ROOT)
+    yield zygote
+    zygote.close()
 
 
 @pytest.fixture
@@ -14,5 +22,5 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 @pytest.fixture
-def start(workspace: Workspace) -> Iterator[Start]:
-    yield from starter(workspace)
+def start(zygote: Zygote, workspace: Workspace) -> Iterator[Start]:
+    yield from starter(zygote, workspace)

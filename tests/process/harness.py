@@ -10,8 +10,6 @@ import select
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,8 +20,8 @@ from typing import Any
 
 from sleepd.control import client
 from sleepd.errors import NoDaemonError
+from tests.process.zygote import Zygote
 
-RUNNER = Path(__file__).with_name("runner.py")
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
 WORDS = (
@@ -147,7 +145,7 @@ class Workspace:
 class Daemon:
     """One daemon process, with the service manager's socket and its log."""
 
-    def __init__(self, workspace: Workspace, **options: Any) -> None:
+    def __init__(self, zygote: Zygote, workspace: Workspace, **options: Any) -> None:
         self.workspace = workspace
         self.messages: list[str] = []
         self.log: list[dict[str, Any]] = []
@@ -158,14 +156,10 @@ class Daemon:
         environment |= {"NOTIFY_SOCKET": str(self._address), "PYTHONPATH": str(ROOT)}
         environment |= {str(k): str(v) for k, v in options.pop("environment", {}).items()}
         options["mode_file"] = str(workspace.mode_file)
-        self.process = subprocess.Popen(
-            [sys.executable, str(RUNNER), str(workspace.config), json.dumps(options)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        read, write = os.pipe()
+        self._stderr = os.fdopen(read, encoding="utf-8", errors="replace")
+        self.process = zygote.start(workspace.config, options, environment, write)
+        os.close(write)
         self._threads = [threading.Thread(target=self._read_notify, daemon=True), threading.Thread(target=self._read_log, daemon=True)]
         for thread in self._threads:
             thread.start()
@@ -176,8 +170,7 @@ class Daemon:
                 self.messages.append(data.decode())
 
     def _read_log(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
+        for line in self._stderr:
             try:
                 self.log.append(json.loads(line))
             except ValueError:
@@ -246,9 +239,8 @@ class Daemon:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._address.unlink(missing_ok=True)
-        if self.process.stderr is not None:
-            self._threads[1].join(5)
-            self.process.stderr.close()
+        self._threads[1].join(5)
+        self._stderr.close()
 
 
 Start = Callable[..., Daemon]
@@ -260,11 +252,11 @@ def workspaces(root: Path) -> Iterator[Workspace]:
     workspace.close()
 
 
-def starter(workspace: Workspace) -> Iterator[Start]:
+def starter(zygote: Zygote, workspace: Workspace) -> Iterator[Start]:
     daemons: list[Daemon] = []
 
     def start(**options: Any) -> Daemon:
-        daemon = Daemon(workspace, **options)
+        daemon = Daemon(zygote, workspace, **options)
         daemons.append(daemon)
         return daemon
 

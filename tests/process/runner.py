@@ -1,6 +1,6 @@
-"""Starts a real daemon, or one foreground cycle, with the fake trainer: runner.py CONFIG OPTIONS.
+"""A real daemon, or one foreground cycle, with the fake trainer. ``main`` is a whole process: its return is the exit status.
 
-OPTIONS is JSON: "mode_file" names a file with the fake trainer's mode, read at each launch; "kill" and "fail" hold
+Options: "mode_file" names a file with the fake trainer's mode, read at each launch; "kill" and "fail" hold
 "moment:STEP" of the step table's seam, where the process is SIGKILLed or an input or output error is raised;
 "foreground" runs one forced cycle instead of the daemon.
 """
@@ -8,7 +8,6 @@ OPTIONS is JSON: "mode_file" names a file with the fake trainer's mode, read at 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import sys
@@ -46,7 +45,3 @@ def main(config: Path, options: dict[str, object]) -> int:
     except SleepdError as error:
         print(f"sleepd: {error.message}\nremedy: {error.remedy}", file=sys.stderr)
         return int(error.exit_code)
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), json.loads(sys.argv[2])))

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sleepd.errors import ExitCode, SleepdError
-from tests.process.harness import ROOT, Start, Workspace, entries
+from tests.process.harness import Start, Workspace, entries
 
 
 def wrong_types() -> str:
@@ -209,27 +205,3 @@ def test_a_buffer_beyond_the_limit_is_named_with_the_key(workspace: Workspace, s
     daemon = start().ready()
     errors = daemon.until(lambda: daemon.status()["errors"], "told")
     assert "max_buffer_mb" in errors[0]
-
-
-def test_the_command_line_runs_this_daemon(workspace: Workspace) -> None:
-    """``sleepd run`` itself, without the test's runner."""
-    workspace.set("schedule", **workspace.daylight())
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sleepd", "-c", str(workspace.config), "run"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if json.loads(line)["event"] == "daemon_ready":
-                break
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
-        process.wait(20)
-        if process.stderr is not None:
-            process.stderr.close()
-    assert not Path(workspace.socket).exists()

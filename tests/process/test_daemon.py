@@ -196,21 +196,6 @@ def test_hand_control_switches_and_names_who_asked(workspace: Workspace, start: 
     assert daemon.call("tag", number=1, name="the good one", by="ann@tty1")["tag"] == "the good one"
 
 
-def test_idle_it_is_small_and_has_no_heavy_module(workspace: Workspace, start: Start) -> None:
-    workspace.set("schedule", **workspace.daylight())
-    workspace.live(1000)
-    daemon = start().ready()
-    daemon.until(lambda: daemon.status()["totals"]["experiences"] == 1000, "ingested")
-    daemon.stop()
-    daemon = start().ready()
-    daemon.until(lambda: daemon.status()["totals"]["experiences"] == 1000 and not daemon.status()["errors"], "idle")
-    rss = next(line for line in Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    megabytes = int(rss.split()[1]) / 1024
-    assert megabytes <= 60, f"{megabytes:.1f} MB"
-    maps = Path(f"/proc/{daemon.process.pid}/maps").read_text()
-    assert not [name for name in ("libtorch", "numpy", "transformers", "safetensors", "scipy") if name in maps]
-
-
 def test_idle_it_does_not_spin(workspace: Workspace, start: Start) -> None:
     daemon = start().ready()
     daemon.until(lambda: daemon.events("decision_changed"), "a first decision")
