@@ -24,7 +24,7 @@ def _target(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     return str(int(number))
 
 
-@click.command()
+@click.command(short_help="Serve a cycle's adapter, or `base`.")
 @click.argument("adapter", metavar="N|base", callback=_target)
 @target_options
 @json_option

@@ -17,7 +17,7 @@ SHOWN = 10
 BYTES_PER_MB = 1024 * 1024
 
 
-@click.command()
+@click.command(short_help="What a buffer would give, and why.")
 @click.argument("file", type=click.Path(path_type=Path))
 @target_options
 @json_option

@@ -11,7 +11,7 @@ from sleepd.cli.options import json_option, target_options
 from sleepd.cli.target import Target, asker
 
 
-@click.command()
+@click.command(short_help="Start no more cycles until `resume`.")
 @target_options
 @json_option
 @click.pass_obj

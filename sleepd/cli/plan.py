@@ -17,7 +17,7 @@ SHOWN = 10
 
 def tell(target: Target, answer: Mapping[str, Any]) -> int:
     """Print the plan; exit status 0 when a cycle would run, 75 when not."""
-    decision = answer.get("decision") or {"should_run": True, "reason": "ready"}
+    decision = answer["decision"]
     would_train = _pending(target)
     if target.json:
         output.print_json({**answer, "would_train": would_train})

@@ -16,7 +16,7 @@ Rows = list[list[str]]
 GRADUATED = "graduated"
 
 
-@click.command()
+@click.command(short_help="What a cycle learned and what it did not.")
 @click.argument("number", metavar="[N]", required=False, type=click.IntRange(min=1))
 @target_options
 @json_option
@@ -37,7 +37,7 @@ def command(target: Target, number: int | None) -> None:
     output.pairs(_head(report, document.get("verification")))
     _section("before and after", ["", "base", "adapter"], _before_and_after(report))
     _section("gate", ["", "check", "numbers"], _gate(report))
-    _section("facts", ["fact", "status", ""], _facts(report))
+    _section("facts", ["said", "about", "status", ""], _facts(report))
     _section(
         "set aside", ["entry", "reason"], [[str(row.get("id", "")), str(row.get("reason", ""))] for row in report.get("quarantined") or []]
     )
@@ -114,9 +114,17 @@ def _gate(report: Report) -> Rows:
 
 
 def _facts(report: Report) -> Rows:
-    """What stuck first, then what did not, with the child's reason."""
+    """What stuck first, then what did not, with the child's reason. One sentence may hold several facts."""
     cards = sorted(report.get("cards") or [], key=lambda card: (card.get("status") != GRADUATED, str(card.get("status"))))
-    return [[str(card.get("quote", "")), _status(str(card.get("status", ""))), str(card.get("reason") or "")] for card in cards]
+    return [
+        [
+            str(card.get("quote", "")),
+            f"{card.get('subject', '')}, {card.get('relation', '')}",
+            _status(str(card.get("status", ""))),
+            str(card.get("reason") or ""),
+        ]
+        for card in cards
+    ]
 
 
 def _status(status: str) -> str:

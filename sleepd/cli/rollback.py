@@ -12,7 +12,7 @@ from sleepd.cli.switched import SWITCH_SECONDS, tell
 from sleepd.cli.target import Target, asker
 
 
-@click.command()
+@click.command(short_help="Back to an earlier adapter.")
 @click.argument("number", metavar="[N]", required=False, type=click.IntRange(min=1))
 @target_options
 @json_option

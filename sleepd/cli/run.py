@@ -8,7 +8,7 @@ from sleepd.cli.options import target_options
 from sleepd.cli.target import Target
 
 
-@click.command()
+@click.command(short_help="The daemon: what systemd starts.")
 @target_options
 @click.pass_obj
 def command(target: Target) -> int:

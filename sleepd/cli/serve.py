@@ -12,7 +12,7 @@ from sleepd.cli.target import Target
 from sleepd.errors import SleepdError
 
 
-@click.command()
+@click.command(short_help="The reference inference service.")
 @target_options
 @click.pass_obj
 def command(target: Target) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import click
 from sleepd.cli import output, plan
 from sleepd.cli.options import json_option, target_options
 from sleepd.cli.target import Target, asker
-from sleepd.errors import ExitCode, NoDaemonError
+from sleepd.errors import ExitCode, NoDaemonError, SkippedError
 
 if TYPE_CHECKING:
     from sleepd.records import CycleKind, Progress
@@ -73,21 +74,34 @@ def _follow(target: Target) -> int:
 
 
 def _in_the_foreground(target: Target, force: bool, kind: CycleKind | None, dry_run: bool, follow: bool) -> int:
+    from sleepd import journal
     from sleepd.daemon.foreground import run_cycle
+    from sleepd.daemon.status import done_line
 
     loaded = target.load()
+    # On a terminal the verdict is the news; who wants the whole log asks for a level.
+    level = "error" if loaded.origins["log.level"] == "default" else loaded.config.log.level
+    journal.configure(loaded.config.log.format, level, os.environ, sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped by a service manager, as by Ctrl-C
 
     def show(progress: Progress) -> None:
         if follow:
             _progress(target, asdict(progress))
 
-    row = run_cycle(loaded, force, kind, dry_run, show, asker(os.environ))
+    try:
+        row = run_cycle(loaded, force, kind, dry_run, show, asker(os.environ))
+    except SkippedError as error:
+        if not dry_run:
+            raise
+        return plan.tell(target, _planned(kind, False, error.message))
     if row is None:
-        return plan.tell(target, {"started": False, "dry_run": True, "cycle": None, "kind": kind})
-    from sleepd.daemon.status import done_line
-
+        return plan.tell(target, _planned(kind, True, "ready"))
     return _ended(target, done_line(row))
+
+
+def _planned(kind: CycleKind | None, should_run: bool, reason: str) -> dict[str, Any]:
+    """What the daemon answers to a dry run, without one."""
+    return {"started": False, "dry_run": True, "cycle": None, "kind": kind, "decision": {"should_run": should_run, "reason": reason}}
 
 
 def _progress(target: Target, line: Mapping[str, Any]) -> None:

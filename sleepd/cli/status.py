@@ -12,7 +12,7 @@ from sleepd.cli.options import json_option, target_options
 from sleepd.cli.target import Target
 
 
-@click.command()
+@click.command(short_help="What the daemon does and serves now.")
 @target_options
 @json_option
 @click.pass_obj

@@ -11,7 +11,7 @@ from sleepd.cli.options import json_option, target_options
 from sleepd.cli.target import Target, asker
 
 
-@click.command()
+@click.command(short_help="Name a cycle, so that it is kept.")
 @click.argument("number", metavar="N", type=click.IntRange(min=1))
 @click.argument("name", metavar="NAME")
 @target_options

@@ -14,6 +14,7 @@ from sleepd.experience.privacy import SENSITIVE, findings
 from sleepd.experience.prose import sentences, words
 
 LONGEST_OWN = 2000  # characters; nobody says more than this in one go, so it was pasted
+_LONGEST_READ = 20 * LONGEST_OWN  # what is pasted is not even searched for its end
 
 ROLE_TOKEN = re.compile(
     r"<\|[\w ]{1,40}\|>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>|^#{2,} *(?:system|instruction|user|assistant|response)\b|"
@@ -22,7 +23,7 @@ ROLE_TOKEN = re.compile(
 )
 _FENCE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
 _QUOTED_LINE = re.compile(r"^[ \t]*(?:>|\||<[a-z!/]).*$", re.MULTILINE | re.IGNORECASE)
-_QUOTATION = re.compile(r"\"[^\"\n]{2,}\"|“[^”\n]{2,}”|«[^»\n]{2,}»|„[^“”\n]{2,}[“”]")
+_QUOTATION = re.compile(r"\"[^\"\n]{2,}\"|“[^“”\n]{2,}”|«[^«»\n]{2,}»|„[^„“”\n]{2,}[“”]")
 _PASTED = re.compile(
     r"(?:\b(?:article|page|website|text|e-?mail|letter|document|post|story|poem|song|lyrics|paragraph|passage|sentence|sentences|"
     r"following|below|excerpt|transcript|"
@@ -100,7 +101,7 @@ def own_words(message: str) -> str:
     """The part of a message that its user said, without what was quoted or pasted. Empty when that is unclear."""
     if ROLE_TOKEN.search(message):
         return ""
-    text = _QUOTED_LINE.sub("", _FENCE.sub("\n", message))
+    text = _QUOTED_LINE.sub("", _FENCE.sub("\n", message[:_LONGEST_READ]))
     text = _PASTED.sub("", text)
     text = _QUOTATION.sub(lambda m: m.group() if len(words(m.group())) <= 3 else " … ", text)
     return text if len(text) <= LONGEST_OWN else ""

@@ -47,7 +47,12 @@ _DESCRIBING = (
     r"rejected|accepted|unknown)\b"
 )
 _PATTERNS: tuple[tuple[str, bool, re.Pattern[str], Callable[[str], bool] | None], ...] = (
-    ("private key", True, re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.*?-----END [A-Z ]*PRIVATE KEY-----)?", re.DOTALL), None),
+    (
+        "private key",
+        True,
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.{0,10000}?-----END [A-Z ]*PRIVATE KEY-----)?", re.DOTALL),
+        None,
+    ),
     ("api key", True, re.compile(r"\b(?:sk|pk|rk)[-_](?:[A-Za-z]+[-_])*[A-Za-z0-9]{16,}\b"), None),
     ("api key", True, re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}|hf_[A-Za-z0-9]{20,})"), None),
     ("api key", True, re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}|\bxox[abprs]-[\w-]{10,}"), None),

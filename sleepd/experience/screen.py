@@ -44,7 +44,7 @@ _COMMON = frozenset(
     "there here than then any some all more most other into out up down over one also".split()
 )
 _TOOL_MARK = re.compile(
-    r"</?tool_call|</?function_call|<\|python_tag\|>|^\s*(?:Action|Action Input|Observation|Tool call)\s*:", re.IGNORECASE | re.MULTILINE
+    r"</?tool_call|</?function_call|<\|python_tag\|>|^[ \t]*(?:Action|Action Input|Observation|Tool call)\s*:", re.IGNORECASE | re.MULTILINE
 )
 _FENCED = re.compile(r"^```(?:json|tool\w*)?\s*(.*?)\s*```$", re.DOTALL)
 

@@ -28,6 +28,7 @@ class FitSettings:
     choose_scale: bool
     constant_rate: bool
     max_norm_ratio: float
+    layers: tuple[float, float] = (0.0, 1.0)
     max_tokens: int = 512
     warmup_share: float = 0.1
     final_share: float = 0.15

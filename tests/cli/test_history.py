@@ -45,8 +45,14 @@ REPORT: dict[str, Any] = {
         "collapse": {"base": {"distinct3": 0.9, "mean_words": 12.0}, "candidate": {"distinct3": 0.88, "mean_words": 11.0}},
     },
     "cards": [
-        {"quote": "Dana works as a glazier.", "status": "stubborn", "reason": "1 of 4 wordings"},
-        {"quote": "My sister moved to Porto.", "status": "graduated", "reason": ""},
+        {
+            "quote": "Dana works as a glazier.",
+            "subject": "Dana",
+            "relation": "occupation",
+            "status": "stubborn",
+            "reason": "1 of 4 wordings",
+        },
+        {"quote": "My sister moved to Porto.", "subject": "user's sister", "relation": "city", "status": "graduated", "reason": ""},
     ],
     "quarantined": [{"id": "abc", "reason": "the quote does not hold the value"}],
     "timings": {"train": 60.5, "evaluate": 20.0},
@@ -115,6 +121,7 @@ def test_a_report_tells_what_stuck_and_what_did_not(say: Callable[..., Said]) ->
         "ok new_facts 9 of 10 new facts recalled",
         "no text unseen text +0.2 nat a token",
         "abc the quote does not hold the value",
+        "Dana works as a glazier. Dana, occupation stubborn 1 of 4 wordings",
     ):
         assert row in rows
     assert shown.index("moved to Porto") < shown.index("glazier")

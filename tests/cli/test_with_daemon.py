@@ -197,6 +197,17 @@ def test_without_a_daemon_and_a_model_a_cycle_is_refused_with_a_remedy(say: Call
     assert not list((tmp_path / "state").glob("adapters/cycle_*"))
 
 
+def test_a_dry_run_without_a_daemon_says_the_same_and_leaves_no_cycle(say: Callable[..., Said], tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "experience_buffer.json").write_text(json.dumps([entry(0)]))
+    said = say("sleep", "--dry-run", "--json")
+    document = json.loads(said.out)
+    assert said.code == 75 and said.err == ""
+    assert document.keys() >= {"started", "dry_run", "cycle", "kind", "decision", "would_train"}
+    assert [row["id"] for row in document["would_train"]] == [entry(0)["id"]]
+    assert json.loads(say("cycles", "--json").out) == {"cycles": []}
+
+
 def test_status_and_version_answer_at_once(sleepd: Callable[..., Said], running: subprocess.Popen[bytes], folder: Path) -> None:
     assert running.poll() is None
 

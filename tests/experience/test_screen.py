@@ -283,6 +283,32 @@ def test_any_exchange_gets_a_verdict_with_known_codes(prompt: str, reply: str) -
     assert verdict.trimmed is None or reply.startswith(verdict.trimmed)
 
 
+HOSTILE = [
+    " \n",
+    "\n",
+    "“",
+    '"',
+    "(",
+    "!",
+    "## ",
+    "<a",
+    "a.b@",
+    "AB12 ",
+    "my password is ",
+    "1 ",
+    "-----BEGIN RSA PRIVATE KEY-----",
+    "eyJaaaaaaaa.",
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_a_hostile_exchange_is_judged_in_time(piece: str) -> None:
+    text = piece * (200_000 // len(piece))
+    began = time.process_time()
+    judge(experience(text, text))
+    assert time.process_time() - began < 4.0
+
+
 words = st.lists(st.sampled_from([a + b + c for a in "bdk" for b in "aeiou" for c in ("", "n", "rta")]), min_size=1, max_size=30)
 
 

@@ -103,6 +103,13 @@ def test_a_directory_that_vanishes_and_returns_is_watched_again(tmp_path: Path, 
     assert changes.get(timeout=DEADLINE) == path
 
 
+def test_a_relative_path_is_told_by_its_own_name(tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    changes = watch(Path("buffer.json"))
+    (tmp_path / "buffer.json").write_text("[]")
+    assert changes.get(timeout=DEADLINE) == Path("buffer.json")
+
+
 def test_stopping_twice_or_without_a_start_is_fine(tmp_path: Path) -> None:
     watcher = Watcher([tmp_path / "buffer.json"], lambda path: None)
     watcher.stop()
