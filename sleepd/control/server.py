@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from sleepd.control import protocol
+from sleepd.control.listening import listen
 from sleepd.control.protocol import Request
 from sleepd.errors import SleepdError
 
-SOCKET_MODE = 0o660
 MAX_CONNECTIONS = 64
 ALIVE_SECONDS = 10.0
-_MAX_PATH_BYTES = 107
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Server:
 
     def start(self) -> None:
         """Bind and serve. Raises SleepdError when the socket cannot be had, or somebody answers on it already."""
-        self._listener = _listen(self._path)
+        self._listener = listen(self._path)
         self._selector.register(self._listener, selectors.EVENT_READ, -1)
         self._selector.register(self._wake_read, selectors.EVENT_READ, -2)
         self._thread.start()
@@ -258,45 +257,6 @@ class Server:
         connection = self._connections.pop(serial)
         self._selector.unregister(connection.socket)
         connection.socket.close()
-
-
-def _listen(path: Path) -> socket.socket:
-    if len(os.fsencode(path)) > _MAX_PATH_BYTES:
-        raise SleepdError(f"control socket path {path} is longer than {_MAX_PATH_BYTES} bytes", "set control.socket to a shorter path")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() or path.is_symlink():
-        if _answers(path):
-            raise SleepdError(f"another daemon answers on {path}", "stop it, or give this instance its own control.socket")
-        path.unlink()
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    old = os.umask(0o777 & ~SOCKET_MODE)  # so that the socket is never open wider than meant, not even for an instant
-    try:
-        listener.bind(str(path))
-    except OSError as error:
-        listener.close()
-        raise SleepdError(
-            f"cannot bind the control socket {path}: {error.strerror}", f"give this user write access to {path.parent}"
-        ) from error
-    finally:
-        os.umask(old)
-    listener.listen(16)
-    listener.setblocking(False)
-    return listener
-
-
-def _answers(path: Path) -> bool:
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    probe.settimeout(2.0)
-    try:
-        probe.connect(str(path))
-    except ConnectionRefusedError:
-        return False  # left behind by a daemon that was killed
-    except OSError as error:
-        raise SleepdError(f"{path} is in the way of the control socket: {error.strerror}", f"move {path} away") from error
-    else:
-        return True
-    finally:
-        probe.close()
 
 
 def _peer(connection: socket.socket) -> str:

@@ -16,6 +16,7 @@ from sleepd.daemon.events import ChildExited, ChildFailed, ChildProgress
 from sleepd.daemon.runlog import log_of, unfinished
 from sleepd.daemon.steps import CHILD_STEPS, STEPS, TABLE
 from sleepd.daemon.supervisor import describe_exit, end_orphan
+from sleepd.daemon.telling import as_error, tell_end, tell_failure
 from sleepd.daemon.timers import Timers
 from sleepd.errors import LedgerError, SkippedError, SleepdError
 from sleepd.journal import Event, logger
@@ -25,13 +26,6 @@ log = logger(__name__)
 
 LEDGER_RETRY_SECONDS = 30.0
 _ORDER = {step.name: position for position, step in enumerate(STEPS)}
-_VERDICT_EVENTS = {
-    "committed": Event.CYCLE_COMMITTED,
-    "rejected": Event.CYCLE_REJECTED,
-    "rolled_back": Event.CYCLE_ROLLED_BACK,
-    "abandoned": Event.CYCLE_ABANDONED,
-    "stopped": Event.CYCLE_STOPPED,
-}
 Submit = Callable[[Callable[[], object], Callable[[object, Exception | None], None]], None]
 Hook = Callable[[str, str], None]
 
@@ -197,10 +191,10 @@ class CycleDriver:
         def decide() -> Move:
             if error is None:
                 return step.settle(self._context, run, value)
-            return step.failed(self._context, run, _as_error(error, name))
+            return step.failed(self._context, run, as_error(error, name))
 
         if error is not None:
-            _log_failure(run, name, error)
+            tell_failure(run, name, error)
         else:
             self._hook("leaving", name)
         self._transact(run, decide, failing=error is not None)
@@ -226,8 +220,8 @@ class CycleDriver:
             run.step, run.data = before
             if failing:
                 raise
-            _log_failure(run, run.step, error)
-            step, failed = TABLE[run.step], _as_error(error, run.step)
+            tell_failure(run, run.step, error)
+            step, failed = TABLE[run.step], as_error(error, run.step)
             self._transact(run, lambda: step.failed(self._context, run, failed), failing=True)
             return
         self.problem = None
@@ -291,39 +285,5 @@ class CycleDriver:
 
     def _end(self, run: Run) -> None:
         self.run = None
-        seconds = round((self._context.now() - run.started).total_seconds(), 1)
-        event = _VERDICT_EVENTS[run.verdict or "abandoned"] if run.number is not None else Event.ADAPTER_ACTIVATED
-        summary = run.data.get("summary") or {}
-        figures = (summary.get("report") or {}).get("figures") or {}
-        say = log.info if run.verdict == "committed" else log.warning
-        say(
-            event,
-            cycle=run.name,
-            kind=run.kind,
-            by=run.requested_by,
-            verdict=run.verdict,
-            reasons=run.reasons,
-            adapter=run.data.get("candidate"),
-            seconds=seconds,
-            final_loss=summary.get("final_loss"),
-            experiences=summary.get("num_experiences"),
-            **figures,
-        )
+        tell_end(run, self._context.now())
         self._finished(run)
-
-
-def _as_error(error: Exception, step: str) -> SleepdError:
-    if isinstance(error, SleepdError):
-        return error
-    if isinstance(error, OSError):
-        return SleepdError(f"{step}: {error}", "see the remedy in the log; the next cycle tries again")
-    return SleepdError(f"{step} failed: {type(error).__name__}: {error}", "report this with the log; the next cycle tries again")
-
-
-def _log_failure(run: Run, step: str, error: Exception) -> None:
-    """An expected error is one line; anything else is a defect and needs its trace."""
-    problem = _as_error(error, step)
-    expected = isinstance(error, SleepdError | OSError)
-    log.error(
-        Event.CYCLE_STEP, cycle=run.name, stage=step, error=problem.message, remedy=problem.remedy, exc_info=None if expected else error
-    )

@@ -6,53 +6,35 @@ it takes events from the queue and hands them in.
 
 from __future__ import annotations
 
-import dataclasses
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 
 from sleepd.adapter import reload
 from sleepd.adapter.store import AdapterStore, cycle_id
 from sleepd.config import Loaded
-from sleepd.daemon import circadian, conditions, jobs, model
+from sleepd.daemon import circadian, jobs, model
 from sleepd.daemon.buffers import Buffers
 from sleepd.daemon.context import Context, Run
-from sleepd.daemon.cycle import CycleDriver, Hook, no_hook
-from sleepd.daemon.decide import History, Snapshot, Thresholds, decide
+from sleepd.daemon.cycle import CycleDriver
+from sleepd.daemon.decide import Snapshot, decide, seconds_until_change
 from sleepd.daemon.events import Event as LoopEvent
 from sleepd.daemon.inference import InferenceWatch
 from sleepd.daemon.intake import Intake
+from sleepd.daemon.outlook import Outlook, thresholds
+from sleepd.daemon.ports import Ports
 from sleepd.daemon.steps import CHILD_STEPS
-from sleepd.daemon.supervisor import Supervisor, TrainerArgv, default_trainer
+from sleepd.daemon.supervisor import Supervisor
 from sleepd.daemon.timers import Timers
 from sleepd.daemon.worker import Worker
 from sleepd.errors import ModelError, SkippedError, SleepdError, StoreError
 from sleepd.journal import Event, logger
 from sleepd.ledger import CycleRow, Ledger
 from sleepd.ledger.exports import rebuild, write_scheduler_state
-from sleepd.records import Check, CycleKind, Decision
+from sleepd.records import CycleKind, Decision
 
 log = logger(__name__)
 
 LEDGER_FILE = "ledger.db"
-_HISTORY = 50
-
-
-@dataclass(frozen=True)
-class Ports:
-    """What tests replace: clocks, the trainer's command line, the seam of the step table, the sensors' roots."""
-
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    monotonic: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
-    wait: Callable[[float], object] = time.sleep
-    trainer_argv: TrainerArgv = default_trainer
-    hook: Hook = no_hook
-    sys: Path = Path("/sys")
-    proc: Path = Path("/proc")
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine:
@@ -88,6 +70,7 @@ class Engine:
         self._between = between
         self.intake = Intake(self.ledger, loaded, between)
         self.driver = CycleDriver(self.context, self.worker.submit, self.timers, changed, self._run_finished, ports.hook)
+        self._outlook = Outlook(self.ledger, ports.monotonic, state, ports.sys, ports.proc)
         self.inference = InferenceWatch(self.context, self.worker.submit)
         self.model: model.ModelState | None = None
         self.start_problem: SleepdError | None = None
@@ -95,8 +78,6 @@ class Engine:
         self._damage: SleepdError | None = None
         self._told: frozenset[str] = frozenset()
         self._finished = finished
-        self._failing: frozenset[str] = frozenset()
-        self._last_finish: tuple[int, float] | None = None
         self._after_run: Callable[[], None] | None = None
 
     @property
@@ -188,74 +169,25 @@ class Engine:
 
     # -- deciding ---------------------------------------------------------------------------------------------
 
-    def thresholds(self) -> Thresholds:
-        schedule = self.loaded.config.schedule
-        resolved = schedule.resolved()
-        return Thresholds(
-            resolved.min_experiences,
-            resolved.min_new_experiences,
-            resolved.min_hours_between_sleep,
-            schedule.idle_minutes,
-            schedule.deep_every,
-            self.loaded.config.gate.max_norm_ratio,
-        )
-
     def snapshot(self) -> Snapshot:
-        now = self.ports.now()
         run = self.driver.run
-        paused = self.ledger.values.get("paused")
-        problem = self.model_problem()
-        checks = self._conditions()
-        return Snapshot(
-            phase=circadian.phase_at(now, self.clock).phase,
-            totals=self.ledger.experiences.totals(),
-            hours_since_last=self._hours_since_last(now),
-            quiet_minutes=self.buffers.quiet_minutes(),
-            conditions=checks,
+        return self._outlook.snapshot(
+            self.ports.now(),
+            self.clock,
+            self.loaded.config,
+            active=self.active_id(),
             running=f"{run.name} ({run.step})" if run is not None and self.driver.busy else None,
-            paused_by=str(paused.get("by", "somebody")) if isinstance(paused, dict) else None,
-            model_problem=None if problem is None else f"{problem.message}; {problem.remedy}",
+            quiet_minutes=self.buffers.quiet_minutes(),
+            model_problem=self.model_problem(),
             tail_problem=self.intake.tail_problem(),
-            history=self._history(),
         )
 
     def decide(self, *, force: bool = False, kind: CycleKind | None = None) -> Decision:
-        return decide(self.snapshot(), self.thresholds(), force=force, kind=kind)
+        return decide(self.snapshot(), thresholds(self.loaded.config), force=force, kind=kind)
 
-    def _conditions(self) -> tuple[Check, ...]:
-        section = self.loaded.config.conditions
-        limits = conditions.Limits(
-            section.require_ac,
-            section.max_temperature_c,
-            section.min_free_memory_mb,
-            section.min_free_disk_mb,
-            section.max_memory_pressure,
-            section.hysteresis,
-        )
-        readings = conditions.read(self.loaded.directories.state, self.ports.sys, self.ports.proc)
-        checks = conditions.judge(readings, limits, self._failing)
-        self._failing = frozenset(check.name for check in checks if not check.ok)
-        return checks
-
-    def _hours_since_last(self, now: datetime) -> float | None:
-        """By the wall clock; where that was set back behind the last cycle, by how long this process knows of it."""
-        last = self.ledger.cycles.last_finished()
-        if last is None or last.finished_at is None:
-            return None
-        if self._last_finish is None or self._last_finish[0] != last.number:
-            self._last_finish = (last.number, self.ports.monotonic())
-        hours = (now - last.finished_at).total_seconds() / 3600
-        return hours if hours >= 0 else (self.ports.monotonic() - self._last_finish[1]) / 3600
-
-    def _history(self) -> History:
-        finished = [row for row in self.ledger.cycles.list(_HISTORY) if row.verdict is not None]
-        refused = next((i for i, row in enumerate(finished) if row.verdict not in ("rejected", "rolled_back")), len(finished))
-        committed = [row for row in finished if row.verdict == "committed"]
-        lights = next((i for i, row in enumerate(committed) if row.kind == "deep"), len(committed))
-        active = self.active_id()
-        norm = committed[0].summary.get("norm_ratio") if committed and active is not None else None
-        bare = active is None and bool(self.ledger.cards.living())
-        return History(lights, refused, norm if isinstance(norm, int | float) else None, bare)
+    def seconds_until_change(self) -> float | None:
+        """When time alone will change the decision."""
+        return seconds_until_change(self.snapshot(), thresholds(self.loaded.config))
 
     # -- acting -----------------------------------------------------------------------------------------------
 
@@ -349,7 +281,7 @@ class Engine:
         elif self.loaded.config.schedule.idle_minutes > 0 and self.buffers.touched_since(run.child_since):
             self.driver.stop_child("the buffer woke up")
         else:
-            for check in self._conditions():
+            for check in self._outlook.conditions(self.loaded.config):
                 if not check.ok and check.name in ("power", "temperature"):  # the others fail because of the child itself
                     self.driver.stop_child(check.detail)
 
@@ -398,19 +330,6 @@ class Engine:
     def child_is_running(self) -> bool:
         run = self.driver.run
         return run is not None and run.child is not None and run.step in CHILD_STEPS
-
-
-def merged(old: Loaded, new: Loaded) -> Loaded:
-    """The new configuration with the old values of what only a restart can change."""
-    kept = new.config.model_copy(
-        update={
-            "directories": old.config.directories,
-            "serve": old.config.serve,
-            "control": new.config.control.model_copy(update={"socket": old.config.control.socket}),
-            "log": new.config.log.model_copy(update={"format": old.config.log.format}),
-        }
-    )
-    return dataclasses.replace(new, config=kept, directories=old.directories)
 
 
 def _clock(loaded: Loaded) -> circadian.Clock:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from sleepd.config import Loaded
 from sleepd.daemon.context import Run
-from sleepd.daemon.engine import Engine, Ports
+from sleepd.daemon.engine import Engine
 from sleepd.daemon.events import ChildExited, ChildFailed, ChildProgress, SignalArrived, WorkDone
 from sleepd.daemon.events import Event as LoopEvent
 from sleepd.daemon.lock import StateLock
+from sleepd.daemon.ports import Ports
 from sleepd.errors import SkippedError, SleepdError
 from sleepd.ledger import CycleRow
 from sleepd.records import CycleKind, Progress

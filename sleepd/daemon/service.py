@@ -20,8 +20,7 @@ from sleepd.control.server import Pending, Server
 from sleepd.daemon import circadian, status
 from sleepd.daemon.commands import Commands
 from sleepd.daemon.context import Run
-from sleepd.daemon.decide import seconds_until_change
-from sleepd.daemon.engine import Engine, Ports, merged
+from sleepd.daemon.engine import Engine
 from sleepd.daemon.events import (
     AlarmRang,
     BufferTouched,
@@ -36,6 +35,8 @@ from sleepd.daemon.events import Event as LoopEvent
 from sleepd.daemon.health import Heartbeats
 from sleepd.daemon.inference import LOOK_SECONDS
 from sleepd.daemon.lock import StateLock
+from sleepd.daemon.merge import merged
+from sleepd.daemon.ports import Ports
 from sleepd.daemon.scheduler import AlarmClock
 from sleepd.errors import ConfigError, LedgerError, SleepdError
 from sleepd.experience.watcher import Watcher
@@ -218,7 +219,7 @@ class Service:
             log.info(Event.DECISION_CHANGED, should_run=decision.should_run, reason=decision.reason, kind=decision.kind, phase=phase.phase)
         self._decided = decision
         if not decision.should_run:
-            soon = seconds_until_change(self._engine.snapshot(), self._engine.thresholds())
+            soon = self._engine.seconds_until_change()
             if soon is not None and soon < DECIDE_SECONDS:
                 self._decide_later(soon + 0.05)
         self._say_status()

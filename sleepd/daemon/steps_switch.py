@@ -13,13 +13,13 @@ from typing import Any
 
 from sleepd.adapter import activate as links
 from sleepd.adapter.reload import Reloader
-from sleepd.adapter.store import AdapterStore, cycle_id
+from sleepd.adapter.store import AdapterStore
 from sleepd.adapter.verify import VerifyReport, canaries
 from sleepd.adapter.verify import verify as prove
-from sleepd.daemon import documents, steps_judge
+from sleepd.daemon import learning
 from sleepd.daemon.context import Context, Move, Run
 from sleepd.errors import ReloadError, ReloadUnknownError, SleepdError, StoreError
-from sleepd.records import Canary, Card
+from sleepd.records import Canary
 
 FIRST_PAUSE_SECONDS = 0.5
 COMMIT_RETRIES = 2
@@ -137,9 +137,9 @@ def commit(context: Context, run: Run) -> Any:
 def settle_commit(context: Context, run: Run, manifest: Mapping[str, Any]) -> Move:
     """All that the ledger learns from a night, or from a person's choice, in the transaction of this step."""
     if run.number is None:
-        _settle_by_hand(context, run, manifest)
+        learning.from_choice(context, run, manifest)
     else:
-        _learn(context, run, run.number)
+        learning.from_night(context, run, run.number)
     candidate = run.data["candidate"]
     context.ledger.values.set(
         "active",
@@ -251,60 +251,3 @@ def _evidence(store: AdapterStore, adapter_id: str | None) -> tuple[str | None, 
 def served_as_linked(reloader: Reloader, store: AdapterStore, adapter_id: str | None) -> Callable[[], VerifyReport]:
     """One look at the service's identity, without canaries: for the look for drift."""
     return lambda: prove(reloader, adapter_id, _evidence(store, adapter_id)[0], (), 0.0, lambda: 0.0, lambda _: None)
-
-
-def _learn(context: Context, run: Run, number: int) -> None:
-    """Cards with their status and probes, what was trained, what was set aside, and the base that it all belongs to."""
-    result, ledger, now = steps_judge.result_of(run), context.ledger, context.now()
-    for row in result.get("cards", []):
-        ledger.cards.put(_card(row), now)
-    evaluation = result.get("evaluation", {})
-    for row in (*evaluation.get("new", []), *evaluation.get("old", [])):
-        if ledger.cards.get(row["card_id"]) is not None:
-            ledger.cards.record_probe(row["card_id"], number, documents.recalled(row, "candidate"), now)
-    ledger.experiences.mark_trained(result.get("experiences_used", []), number)
-    for row in result.get("quarantined", []):
-        ledger.quarantine.add("night", str(row["id"]), str(row["reason"]), "", now)
-    ledger.values.set("pinned_base", result["base_sha256"])
-
-
-def _settle_by_hand(context: Context, run: Run, manifest: Mapping[str, Any]) -> None:
-    """What later cycles learned is out of service, so it is new again; what the chosen one learned is trained."""
-    ledger, candidate, now = context.ledger, run.data["candidate"], context.now()
-    chosen = 0 if candidate is None else int(candidate.removeprefix("cycle_"))
-    for row in ledger.cycles.committed():
-        name = cycle_id(row.number)
-        if row.number <= chosen:
-            continue
-        ledger.experiences.release_trained(row.number)
-        for card_id in _card_ids(context.store, name):
-            if _first_trained(ledger.cards.probes(card_id), row.number):
-                ledger.cards.set_status(card_id, "new", now)
-    if candidate is not None:
-        ledger.experiences.mark_trained([str(i) for i in manifest.get("experience_ids", [])], chosen)
-        for card_id in map(str, manifest.get("card_ids", [])):
-            card = ledger.cards.get(card_id)
-            if card is not None and card.status == "new":
-                ledger.cards.set_status(card_id, "learning", now)
-        base = manifest.get("base")
-        if isinstance(base, Mapping):
-            ledger.values.set("pinned_base", base.get("sha256"))
-    elif run.data.get("accept_base") is not None:
-        ledger.values.set("pinned_base", run.data["accept_base"])
-
-
-def _card_ids(store: AdapterStore, name: str) -> list[str]:
-    try:
-        ids = store.manifest(name).get("card_ids", [])
-    except SleepdError:
-        return []  # pruned since: its cards are known by their later probes
-    return [str(i) for i in ids] if isinstance(ids, list) else []
-
-
-def _first_trained(probes: Any, number: int) -> bool:
-    return bool(probes) and min(probe.cycle for probe in probes) >= number
-
-
-def _card(row: Mapping[str, Any]) -> Card:
-    names = Card.__dataclass_fields__
-    return Card(**{key: value for key, value in row.items() if key in names})

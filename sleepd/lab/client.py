@@ -19,10 +19,10 @@ class Reply:
 
 
 class Client:
-    """Keeps one connection and opens it again when it broke. Not for use by several threads."""
+    """Opens a connection a request, as most programs do; a broken one is an error, never retried."""
 
     def __init__(self, host: str, port: int, timeout: float = 60.0) -> None:
-        self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
+        self._host, self._port, self._timeout = host, port, timeout
 
     def chat(self, messages: Sequence[dict[str, str]], *, capture: bool, max_tokens: int = 48) -> Reply:
         """Ask for a greedy answer. Raises OSError or ValueError when the service fails."""
@@ -49,13 +49,13 @@ class Client:
     def _request(
         self, method: str, path: str, body: str | None, headers: dict[str, str]
     ) -> tuple[http.client.HTTPResponse, dict[str, Any]]:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
         try:
-            self._connection.request(method, path, body, headers)
-            response = self._connection.getresponse()
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
             payload = response.read()
-        except (OSError, http.client.HTTPException):
-            self._connection.close()
-            raise
+        finally:
+            connection.close()
         if response.status != 200:
             raise ValueError(f"{method} {path} answered {response.status}: {payload[:200].decode(errors='replace')}")
         return response, dict(json.loads(payload))

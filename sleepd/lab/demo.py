@@ -195,9 +195,11 @@ def describe(status: dict[str, Any]) -> str:
     """One line of what the daemon is doing."""
     cycle = status["cycle"]
     if cycle is not None:
-        return f"cycle {cycle['id']}: {str(cycle['stage']).lower()}, {float(cycle['progress']):.0f} %"
+        progress = cycle["progress"] or {}
+        percent = f", {10 * (progress['percent'] // 10):.0f} % of the night" if progress.get("percent") is not None else ""
+        return f"{cycle['id']}: {str(cycle['stage']).lower()}{percent}"
     if status["last_cycle"] is not None:
-        return f"cycle {status['last_cycle']['id']}: {status['last_cycle']['verdict']}"
+        return f"{status['last_cycle']['id']}: {status['last_cycle']['verdict']}"
     return f"daemon: {status['decision']['reason']}"
 
 

@@ -33,11 +33,9 @@ class ChatFormat:
     def question(self, text: str) -> list[int]:
         return self.prompt([{"role": "user", "content": text}])
 
-    def answer(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Token ids of an answer with its closing token, and the character span of each (closing: empty)."""
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        spans = [(int(a), int(b)) for a, b in encoded["offset_mapping"]]
-        return [*encoded["input_ids"], self.end_of_turn], [*spans, (len(text), len(text))]
+    def answer(self, text: str) -> list[int]:
+        """Token ids of an answer with its closing token, and nothing after it."""
+        return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.end_of_turn]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of an answer, without its closing token."""

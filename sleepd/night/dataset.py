@@ -143,8 +143,7 @@ def build(model: Any, chat: ChatFormat, curated: Curated, pool: Pool, fit: FitSe
             chosen = forms if limit is None else rng.sample(forms, min(limit, len(forms)))
             for form in chosen:
                 message = [{"role": "user", "content": form.question}]
-                target = form.accept[0] if form.kind == "reverse" else card.value
-                item = make_item(chat, message, form.answer, card.id, value=target, weight=card.importance, max_tokens=fit.max_tokens)
+                item = make_item(chat, message, form.answer, card.id, weight=card.importance, max_tokens=fit.max_tokens)
                 if item is not None:
                     made.append(item)
         return made
@@ -157,7 +156,6 @@ def build(model: Any, chat: ChatFormat, curated: Curated, pool: Pool, fit: FitSe
             [{"role": "user", "content": e.prompt}],
             e.reply,
             f"example:{e.experience_id}",
-            value=None,
             weight=e.salience,
             max_tokens=fit.max_tokens,
         )

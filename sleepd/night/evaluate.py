@@ -84,7 +84,7 @@ def divergences(model: Any, items: Sequence[Rehearsed], pad: int, pause: Pause) 
         batch, top_ids, top_log_p = collate_rehearsed(group, pad)
         hidden = hidden_states(model, batch.ids.to(device), batch.mask.to(device))
         each = kl_to_base(logits_at(model, hidden, batch.rows, batch.columns), top_ids, top_log_p)
-        found += [max(0.0, float(part.mean())) for part in each.split([len(r.item.token_weights) for r in group])]
+        found += [max(0.0, float(part.mean())) for part in each.split([r.item.answer_tokens for r in group])]
     return found
 
 

@@ -89,7 +89,9 @@ class Fit:
         self.device = self.parameters[0].device
         self.state = FitState()
         self.steps_an_epoch = max(1, math.ceil(self._epoch_size() / fit.batch_size))
-        self.planned = fit.epochs * self.steps_an_epoch
+        self.epochs = max(fit.epochs, math.ceil(fit.min_steps / self.steps_an_epoch))
+        self.planned = self.epochs * self.steps_an_epoch
+        self.final = self._final_steps(self.planned)
 
     def _epoch_size(self) -> int:
         """Items of one epoch: replay is sampled to the size of tonight's, so that a night's cost stays flat."""
@@ -102,7 +104,7 @@ class Fit:
         started = time.monotonic() - self.state.seconds
         self.model.train()
         try:
-            while self.state.taught_steps == 0 and self.state.epoch < self.fit.epochs:
+            while self.state.taught_steps == 0 and self.state.epoch < self.epochs:
                 self._epoch()
                 self.state.epoch += 1
                 self.state.done = 0
@@ -138,13 +140,12 @@ class Fit:
             loss = self._step(batches[index], random.Random(f"{self.seed}-{self.state.epoch}-{index}"))
             self.state.done = index + 1
             self.state.epoch_losses[-1] += loss / len(batches)
-            self.reporter.step(self.state.step, self.planned, loss)
+            self.reporter.step(self.state.step, self.planned + self.final, loss)
 
     def _rehearsal_batch(self, rng: random.Random) -> list[Rehearsed]:
-        size = self.fit.batch_size
-        contrast = list(self.material.contrast)
-        chosen = rng.sample(contrast, min(len(contrast), size // 4))
-        return chosen + rng.sample(self.material.rehearsal, min(len(self.material.rehearsal), size - len(chosen)))
+        contrast, pool = self.material.contrast, self.material.rehearsal
+        chosen = rng.sample(contrast, min(len(contrast), self.fit.contrast_batch))
+        return chosen + rng.sample(pool, min(len(pool), self.fit.rehearsal_batch - len(chosen)))
 
     def _step(self, items: Sequence[Item], rng: random.Random) -> float:
         """One optimiser step; returns the cross-entropy of ``items`` (0 without any)."""
@@ -155,7 +156,7 @@ class Fit:
             batch = collate(items, self.pad)
             hidden = hidden_states(self.model, batch.ids.to(self.device), batch.mask.to(self.device))
             logits = logits_at(self.model, hidden, batch.rows, batch.columns)
-            loss = answer_loss(logits, batch.labels, batch.token_weights, batch.rows, batch.row_weights)
+            loss = answer_loss(logits, batch.labels, batch.rows, batch.row_weights)
             loss.backward()
             value = float(loss.detach())
             self.state.tokens += int(batch.mask.sum())
@@ -193,17 +194,20 @@ class Fit:
         total = len({item.key for item in self.material.cards})
         return total > 0 and len(self.state.left) >= 0.9 * total
 
+    def _final_steps(self, taught: int) -> int:
+        share = self.fit.final_share if self.fit.rehearsal else 0.0
+        return round(share / (1 - share) * taught)
+
     def _final_phase(self) -> None:
         """The last steps: rehearsal and earlier cards only, so that the night ends on what must stay."""
-        steps = max(1, round(self.fit.final_share / (1 - self.fit.final_share) * self.state.taught_steps))
-        self.planned = self.state.taught_steps + steps
+        steps = self._final_steps(self.state.taught_steps)
         replay = list(self.material.replay)
         for index in range(self.state.done, steps):
             self.reporter.checkpoint()
             rng = random.Random(f"{self.seed}-final-{index}")
             self._step(rng.sample(replay, min(len(replay), self.fit.batch_size)), rng)
             self.state.done = index + 1
-            self.reporter.step(self.state.step, self.planned)
+            self.reporter.step(self.state.step, self.state.taught_steps + steps)
 
     def save_checkpoint(self) -> None:
         """Publish adapter, optimiser and state as one directory, replacing the last one."""

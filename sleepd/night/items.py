@@ -1,4 +1,8 @@
-"""Training items: token ids with a weight for every answer token, and how they become batches."""
+"""Training items: a prompt with its answer as token ids, and how items become batches.
+
+Every answer token weighs the same. Weighing the value's tokens more was tried and left out: what a new
+fact must overcome first is the "I" of "I don't know", which is not part of the value.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +14,19 @@ from torch import Tensor
 
 from sleepd.night.chat import ChatFormat, Message
 
-VALUE_WEIGHT = 1.0
-OTHER_WEIGHT = 0.3
-
 
 @dataclass(frozen=True)
 class Item:
-    """One prompt with its answer. ``ids[start:]`` are answer tokens with ``token_weights``; ``key`` groups wordings."""
+    """One prompt with its answer: ``ids[start:]`` is the answer. ``key`` groups wordings, ``weight`` is salience."""
 
     key: str
     ids: tuple[int, ...]
     start: int
-    token_weights: tuple[float, ...]
     weight: float = 1.0
+
+    @property
+    def answer_tokens(self) -> int:
+        return len(self.ids) - self.start
 
 
 @dataclass(frozen=True)
@@ -34,28 +38,15 @@ class Batch:
     rows: Tensor
     columns: Tensor
     labels: Tensor
-    token_weights: Tensor
     row_weights: Tensor
 
 
-def make_item(
-    chat: ChatFormat, messages: Sequence[Message], answer: str, key: str, *, value: str | None, weight: float, max_tokens: int
-) -> Item | None:
-    """An item whose loss lies on the answer only; tokens of ``value`` weigh more. None when it is too long.
-
-    Without ``value`` (behaviour) all answer tokens weigh the same.
-    """
-    prompt = chat.prompt(messages)
-    ids, spans = chat.answer(answer)
-    if len(prompt) + len(ids) > max_tokens:
+def make_item(chat: ChatFormat, messages: Sequence[Message], answer: str, key: str, *, weight: float, max_tokens: int) -> Item | None:
+    """An item whose loss lies on the answer and its end of turn only. None when it is longer than ``max_tokens``."""
+    prompt, reply = chat.prompt(messages), chat.answer(answer)
+    if len(prompt) + len(reply) > max_tokens:
         return None
-    if value is None:
-        weights = [VALUE_WEIGHT] * len(ids)
-    else:
-        at = answer.lower().rfind(value.lower())
-        end = at + len(value)
-        weights = [VALUE_WEIGHT if at >= 0 and a < end and b > at else OTHER_WEIGHT for a, b in spans]
-    return Item(key, (*prompt, *ids), len(prompt), tuple(weights), weight)
+    return Item(key, (*prompt, *reply), len(prompt), weight)
 
 
 def collate(items: Sequence[Item], pad: int) -> Batch:
@@ -66,17 +57,14 @@ def collate(items: Sequence[Item], pad: int) -> Batch:
     rows: list[int] = []
     columns: list[int] = []
     labels: list[int] = []
-    weights: list[float] = []
     for row, item in enumerate(items):
         ids[row, : len(item.ids)] = torch.tensor(item.ids)
         mask[row, : len(item.ids)] = 1
-        for offset, weight in enumerate(item.token_weights):
-            rows.append(row)
-            columns.append(item.start + offset - 1)
-            labels.append(item.ids[item.start + offset])
-            weights.append(weight)
-    row_weights = torch.tensor([item.weight for item in items])
-    return Batch(ids, mask, torch.tensor(rows), torch.tensor(columns), torch.tensor(labels), torch.tensor(weights), row_weights)
+        rows += [row] * item.answer_tokens
+        columns += range(item.start - 1, len(item.ids) - 1)
+        labels += item.ids[item.start :]
+    weights = torch.tensor([item.weight for item in items])
+    return Batch(ids, mask, torch.tensor(rows), torch.tensor(columns), torch.tensor(labels), weights)
 
 
 def balanced(items: Sequence[Item]) -> list[Item]:

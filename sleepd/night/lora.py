@@ -44,10 +44,7 @@ def attach(model: Any, fit: FitSettings, living: Path | None, seed: int) -> Any:
             f"no module of the model is called {', '.join(fit.target_modules)}",
             f"set training.target_modules; this model's linear layers are: {', '.join(sorted(_linear_names(model))) or 'none'}",
         )
-    count = model.config.num_hidden_layers
-    first, last = (round(share * count) for share in fit.layers)
     config = LoraConfig(
-        layers_to_transform=None if (first, last) == (0, count) else list(range(first, last)),
         r=fit.rank,
         lora_alpha=fit.alpha,
         lora_dropout=fit.dropout,

@@ -28,14 +28,14 @@ def logits_at(model: Any, hidden: Tensor, rows: Tensor, columns: Tensor) -> Tens
     return logits.float()
 
 
-def answer_loss(logits: Tensor, labels: Tensor, token_weights: Tensor, rows: Tensor, row_weights: Tensor) -> Tensor:
+def answer_loss(logits: Tensor, labels: Tensor, rows: Tensor, row_weights: Tensor) -> Tensor:
     """Mean over each answer's tokens first, then over answers, so that long answers do not dominate."""
     device = logits.device
     token_loss = torch.nn.functional.cross_entropy(logits, labels.to(device), reduction="none")
-    weights, rows, row_weights = token_weights.to(device), rows.to(device), row_weights.to(device)
-    total = torch.zeros(len(row_weights), device=device).index_add_(0, rows, token_loss * weights)
-    norm = torch.zeros(len(row_weights), device=device).index_add_(0, rows, weights)
-    return (total / norm.clamp(min=1e-6) * row_weights).mean()
+    rows, row_weights = rows.to(device), row_weights.to(device)
+    total = torch.zeros(len(row_weights), device=device).index_add_(0, rows, token_loss)
+    norm = torch.zeros(len(row_weights), device=device).index_add_(0, rows, torch.ones_like(token_loss))
+    return (total / norm.clamp(min=1) * row_weights).mean()
 
 
 def kl_to_base(logits: Tensor, top_ids: Tensor, top_log_p: Tensor) -> Tensor:

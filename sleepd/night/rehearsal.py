@@ -65,7 +65,7 @@ def rehearse(
 ) -> list[Rehearsed]:
     """Attach the base's probabilities to prompts and answers. ``model`` must be the base, without an adapter."""
     made = [
-        (p, a, make_item(chat, [{"role": "user", "content": p}], a, f"rehearsal:{i}", value=None, weight=1.0, max_tokens=max_tokens))
+        (p, a, make_item(chat, [{"role": "user", "content": p}], a, f"rehearsal:{i}", weight=1.0, max_tokens=max_tokens))
         for i, (p, a) in enumerate(pairs)
     ]
     return _with_top(model, [(p, a, item) for p, a, item in made if item is not None], pause)
@@ -81,7 +81,7 @@ def _with_top(model: Any, rows: list[tuple[str, str, Item]], pause: Pause) -> li
         group = rows[start : start + _BATCH]
         batch = collate([item for _, _, item in group], 0)
         top_ids, top_log_p = top_of_base(model, batch.ids.to(device), batch.mask.to(device), batch.rows, batch.columns, TOP)
-        counts = [len(item.token_weights) for _, _, item in group]
+        counts = [item.answer_tokens for _, _, item in group]
         for (prompt, answer, item), ids, log_p in zip(group, top_ids.split(counts), top_log_p.split(counts), strict=True):
             result.append(Rehearsed(item, prompt, answer, ids.clone(), log_p.clone()))
     return result
@@ -125,7 +125,7 @@ def self_made_texts(model: Any, chat: ChatFormat, count: int, seed: int, pause: 
     for index, (prefix, one) in enumerate(zip(prefixes, drawn, strict=True)):
         ids = (*prefix, *one.ids)
         if len(ids) > 8:
-            made.append(("", chat.decode(ids), Item(f"text:{index}", ids, 1, (1.0,) * (len(ids) - 1))))
+            made.append(("", chat.decode(ids), Item(f"text:{index}", ids, 1)))
     return made
 
 
@@ -176,7 +176,7 @@ def _load(folder: Path) -> list[Rehearsed]:
     at = 0
     for index, row in enumerate(json.loads((folder / "pool.json").read_text())):
         count = len(row["ids"]) - row["start"]
-        item = Item(f"rehearsal:{index}", tuple(row["ids"]), row["start"], (1.0,) * count)
+        item = Item(f"rehearsal:{index}", tuple(row["ids"]), row["start"])
         items.append(
             Rehearsed(item, row["prompt"], row["answer"], tensors["top_ids"][at : at + count], tensors["top_log_p"][at : at + count])
         )

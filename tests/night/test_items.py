@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 from sleepd.errors import ModelError
 from sleepd.night.chat import ChatFormat, chat_format
-from sleepd.night.items import OTHER_WEIGHT, VALUE_WEIGHT, Item, balanced, collate, make_item
+from sleepd.night.items import Item, balanced, collate, make_item
 from sleepd.night.losses import answer_loss, kl_to_base
 
 
@@ -18,30 +18,25 @@ def chat(seedling: Path) -> ChatFormat:
 
 
 def test_loss_lies_on_the_answer_and_its_end_of_turn_only(chat: ChatFormat) -> None:
-    item = make_item(
-        chat, [{"role": "user", "content": "Where does Ada live?"}], "Ada lives in Porto.", "k", value="Porto", weight=1.0, max_tokens=99
-    )
+    item = make_item(chat, [{"role": "user", "content": "Where does Ada live?"}], "Ada lives in Porto.", "k", weight=1.0, max_tokens=99)
     assert item is not None
     assert chat.tokenizer.decode(item.ids[: item.start]).endswith("<|im_start|>assistant\n")
     assert chat.tokenizer.decode(item.ids[item.start :]) == "Ada lives in Porto.<|im_end|>"
-    weighty = [t for t, w in zip(item.ids[item.start :], item.token_weights, strict=True) if w == VALUE_WEIGHT]
-    assert chat.tokenizer.decode(weighty).strip() == "Porto"
-    assert set(item.token_weights) == {VALUE_WEIGHT, OTHER_WEIGHT}
 
 
 def test_an_item_longer_than_the_limit_is_left_out(chat: ChatFormat) -> None:
-    assert make_item(chat, [{"role": "user", "content": "word " * 50}], "yes", "k", value=None, weight=1.0, max_tokens=20) is None
+    assert make_item(chat, [{"role": "user", "content": "word " * 50}], "yes", "k", weight=1.0, max_tokens=20) is None
 
 
 def test_labels_are_the_next_tokens() -> None:
-    batch = collate([Item("a", (1, 2, 3, 4), 2, (1.0, 1.0), 0.01), Item("b", (5, 6), 1, (1.0,), 0.09)], pad=0)
+    batch = collate([Item("a", (1, 2, 3, 4), 2, 0.01), Item("b", (5, 6), 1, 0.09)], pad=0)
     assert batch.labels.tolist() == [3, 4, 6]
     assert batch.ids[batch.rows, batch.columns].tolist() == [2, 3, 5]
     assert batch.mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
 
 
 def test_salience_weighs_but_keeps_the_mean_rate_even_in_batches_of_one() -> None:
-    items = balanced([Item("a", (1, 2), 1, (1.0,), 0.01), Item("b", (1, 2), 1, (1.0,), 0.9), Item("c", (1, 2), 1, (1.0,), 30.0)])
+    items = balanced([Item("a", (1, 2), 1, 0.01), Item("b", (1, 2), 1, 0.9), Item("c", (1, 2), 1, 30.0)])
     assert sum(i.weight for i in items) == pytest.approx(3.0)
     assert items[2].weight / items[0].weight == pytest.approx(4.0)
     assert collate(items[:1], 0).row_weights.item() == pytest.approx(items[0].weight)
@@ -51,7 +46,7 @@ def test_a_long_answer_does_not_dominate_a_short_one() -> None:
     logits = torch.zeros(5, 7)
     logits[0, 1] = 4.0
     rows = torch.tensor([0, 1, 1, 1, 1])
-    loss = answer_loss(logits, torch.ones(5, dtype=torch.long), torch.ones(5), rows, torch.ones(2))
+    loss = answer_loss(logits, torch.ones(5, dtype=torch.long), rows, torch.ones(2))
     each = torch.nn.functional.cross_entropy(logits, torch.ones(5, dtype=torch.long), reduction="none")
     assert loss.item() == pytest.approx((each[0] + each[1:].mean()).item() / 2)
 

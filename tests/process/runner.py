@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sleepd.config import load
 from sleepd.daemon import foreground, service
-from sleepd.daemon.engine import Ports
+from sleepd.daemon.ports import Ports
 from sleepd.daemon.supervisor import ChildSettings
 from sleepd.errors import SleepdError
 
