@@ -265,7 +265,7 @@ def run(home: Path, seed: int, narrator: Narrator) -> dict[str, Any]:
         narrator.say("asking again in fresh contexts, with capture off")
         narrator.say()
         if not narrator.quiet:
-            print(table(before[::2], after[1::2]))
+            print(table(before[1::2], after[1::2]))
             print(summary(figures, counts.wrong_adapter, status["last_cycle"]["reasons"]))
         return figures
     finally:
