@@ -181,7 +181,7 @@ class Commands:
         store = self._engine.context.store
         if args.get("number") is not None:
             return self._whole(cycle_id(_integer(args["number"], "number")))
-        if self._engine.active_id() is None and not self._engine.errors():
+        if self._engine.active_id() is None and not self._engine.link_is_broken():
             raise NotFoundError("no adapter is active, so there is nothing to roll back", "see `sleepd cycles`")
         target = links.rollback_target(store, [cycle_id(row.number) for row in self._engine.ledger.cycles.committed()])
         return None if target is None else self._whole(target)

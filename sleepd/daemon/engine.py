@@ -198,6 +198,13 @@ class Engine:
         except StoreError:
             return None
 
+    def link_is_broken(self) -> bool:
+        try:
+            self.context.store.active()
+        except StoreError:
+            return True
+        return False
+
     def sleep(self, kind: CycleKind, by: str, *, forced: bool) -> Run:
         """Start a cycle, or go on with the one that waits at its checkpoint. Raises SleepdError; nothing has begun then."""
         self.driver.check_free()

@@ -134,6 +134,7 @@ def test_a_pause_lasts_until_it_is_ended(sleepd: Callable[..., Said]) -> None:
         (["show", "3"], 4),
         (["report"], 4),
         (["report", "3"], 4),
+        (["rollback"], 4),
         (["rollback", "3"], 4),
         (["activate", "3"], 4),
         (["tag", "3", "mine"], 4),
