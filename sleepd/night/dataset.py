@@ -126,8 +126,10 @@ def contrast_pairs(
     return [(q, text) for q, a in zip(asked, answers, strict=True) if (text := chat.decode(a.ids))]
 
 
-def build(model: Any, chat: ChatFormat, curated: Curated, pool: Pool, fit: FitSettings, seed: int, reporter: Reporter) -> Dataset:
-    """Build the night's material with ``model`` being the bare base."""
+def build(
+    model: Any, chat: ChatFormat, curated: Curated, pool: Pool, fit: FitSettings, seed: int, reporter: Reporter, *, relearn: bool = False
+) -> Dataset:
+    """Build the night's material with ``model`` being the bare base. ``relearn``: earlier cards are taught as new ones are."""
     rng = random.Random(f"dataset-{seed}")
     earlier = [known.card for known in curated.living]
     every = [*curated.cards, *earlier]
@@ -136,12 +138,10 @@ def build(model: Any, chat: ChatFormat, curated: Curated, pool: Pool, fit: FitSe
         values.setdefault(card.relation, []).append(card.value)
     reversible = reversible_cards(model, chat, every, every, reporter)
 
-    def items_of(cards: Sequence[Card], limit: int | None) -> list[Item]:
+    def items_of(cards: Sequence[Card]) -> list[Item]:
         made: list[Item] = []
         for card in cards:
-            forms = train_wordings(card, rng, values[card.relation], card.id in reversible)
-            chosen = forms if limit is None else rng.sample(forms, min(limit, len(forms)))
-            for form in chosen:
+            for form in train_wordings(card, rng, values[card.relation], card.id in reversible):
                 message = [{"role": "user", "content": form.question}]
                 item = make_item(chat, message, form.answer, card.id, weight=card.importance, max_tokens=fit.max_tokens)
                 if item is not None:
@@ -162,8 +162,8 @@ def build(model: Any, chat: ChatFormat, curated: Curated, pool: Pool, fit: FitSe
         for e in curated.examples
     ]
     material = Material(
-        cards=tuple(balanced(items_of(curated.cards, None))),
-        replay=tuple(balanced(items_of(earlier, None))),
+        cards=tuple(balanced(items_of(every if relearn else curated.cards))),
+        replay=() if relearn else tuple(balanced(items_of(earlier))),
         behaviour=tuple(balanced([item for item in behaviour if item is not None])),
         rehearsal=pool.train,
         contrast=tuple(rehearse(model, chat, pairs, fit.max_tokens, reporter.checkpoint)),

@@ -1,6 +1,6 @@
 """Trains the adapter: new items with cross-entropy, rehearsal items with KL to the base, step by step.
 
-Reads from top to bottom: plan, loop over epochs and steps, let known cards leave, end with rehearsal.
+Reads from top to bottom: plan, loop over epochs and steps, end with rehearsal.
 Can stop at any step and go on later from its checkpoint with the same result.
 """
 
@@ -10,7 +10,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,14 @@ from sleepd.night.presets import FitSettings
 from sleepd.night.progress import Reporter, StopRequested
 from sleepd.night.rehearsal import Rehearsed, collate_rehearsed
 
-Probe = Callable[[Sequence[str]], dict[str, bool]]  # card ids -> answered on their development wordings
+BEHAVIOUR_EPOCHS = 3
 
 
 @dataclass
 class FitState:
     """What a checkpoint holds besides tensors. ``done``: batches of the unfinished epoch (or final phase).
 
-    ``streak``: probes in a row that a card passed; ``taught_steps``: steps before the final phase, 0 until then.
+    ``taught_steps``: steps before the final phase, 0 until then.
     """
 
     step: int = 0
@@ -43,8 +43,6 @@ class FitState:
     tokens: int = 0
     seconds: float = 0.0
     epoch_losses: list[float] = field(default_factory=list)
-    streak: dict[str, int] = field(default_factory=dict)
-    left: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,32 +69,40 @@ class Material:
     rehearsal: tuple[Rehearsed, ...]
     contrast: tuple[Rehearsed, ...]
 
-    @property
-    def taught(self) -> tuple[Item, ...]:
-        return (*self.cards, *self.replay, *self.behaviour)
-
 
 class Fit:
     """One night's training on ``model`` (with its adapter attached)."""
 
-    def __init__(
-        self, model: Any, material: Material, fit: FitSettings, seed: int, pad: int, reporter: Reporter, probe: Probe, checkpoint: Path
-    ) -> None:
+    def __init__(self, model: Any, material: Material, fit: FitSettings, seed: int, pad: int, reporter: Reporter, checkpoint: Path) -> None:
         self.model, self.material, self.fit, self.seed, self.pad = model, material, fit, seed, pad
-        self.reporter, self.probe, self.checkpoint = reporter, probe, checkpoint
+        self.reporter, self.checkpoint = reporter, checkpoint
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=fit.learning_rate, weight_decay=0.0)
         self.device = self.parameters[0].device
         self.state = FitState()
-        self.steps_an_epoch = max(1, math.ceil(self._epoch_size() / fit.batch_size))
-        self.epochs = max(fit.epochs, math.ceil(fit.min_steps / self.steps_an_epoch))
-        self.planned = self.epochs * self.steps_an_epoch
+        self.epochs = self._epochs()
+        self.planned = max(1, sum(math.ceil(len(self._items_of(epoch)) / fit.batch_size) for epoch in range(self.epochs)))
         self.final = self._final_steps(self.planned)
 
-    def _epoch_size(self) -> int:
-        """Items of one epoch: replay is sampled to the size of tonight's, so that a night's cost stays flat."""
-        m = self.material
-        return len(m.cards) + len(m.behaviour) + min(len(m.replay), max(len(m.cards), self.fit.batch_size))
+    def _epochs(self) -> int:
+        """The configured number; a night of few facts takes more, so that it has ``min_steps`` steps to learn them."""
+        facts = len(self.material.cards) + self._replayed()
+        if not facts:
+            return min(self.fit.epochs, BEHAVIOUR_EPOCHS)
+        return max(self.fit.epochs, math.ceil(self.fit.min_steps / math.ceil(facts / self.fit.batch_size)))
+
+    def _replayed(self) -> int:
+        """Earlier items an epoch: as many as tonight's, so that a night's cost stays flat."""
+        return min(len(self.material.replay), max(len(self.material.cards), self.fit.batch_size))
+
+    def _items_of(self, epoch: int) -> list[Item]:
+        """One epoch's items, shuffled. Whole conversations are imitated a few times only: more would be parroting."""
+        rng = random.Random(f"{self.seed}-{epoch}")
+        items = list(self.material.cards)
+        items += rng.sample(self.material.replay, self._replayed())
+        items += self.material.behaviour if epoch < BEHAVIOUR_EPOCHS else ()
+        rng.shuffle(items)
+        return items
 
     def run(self) -> FitResult:
         """Train to the end. Raises StopRequested after writing a checkpoint."""
@@ -108,8 +114,6 @@ class Fit:
                 self._epoch()
                 self.state.epoch += 1
                 self.state.done = 0
-                if self.fit.leave_when_known and self._mostly_known():
-                    break
             self.state.taught_steps = self.state.taught_steps or self.state.step
             if self.fit.rehearsal:
                 self._final_phase()
@@ -125,13 +129,7 @@ class Fit:
 
         Every batch draws from a generator of its own, so that stopping and going on changes nothing.
         """
-        rng = random.Random(f"{self.seed}-{self.state.epoch}")
-        left = set(self.state.left)
-        cards = [item for item in self.material.cards if item.key not in left]
-        replay = list(self.material.replay)
-        wanted = min(len(replay), max(len(self.material.cards), self.fit.batch_size))
-        pool = cards + rng.sample(replay, wanted) + list(self.material.behaviour)
-        rng.shuffle(pool)
+        pool = self._items_of(self.state.epoch)
         batches = [pool[start : start + self.fit.batch_size] for start in range(0, len(pool), self.fit.batch_size)]
         if len(self.state.epoch_losses) <= self.state.epoch:
             self.state.epoch_losses.append(0.0)
@@ -180,19 +178,6 @@ class Fit:
         done = self.state.step / max(1, self.planned)
         warm = min(1.0, (self.state.step + 1) / max(1.0, self.fit.warmup_share * self.planned))
         return self.fit.learning_rate * warm * max(0.1, 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
-
-    def _mostly_known(self) -> bool:
-        """Let cards leave that were answered on development wordings twice in a row; true when 90 % are out."""
-        keys = sorted({item.key for item in self.material.cards} - set(self.state.left))
-        if keys and self.state.epoch >= 2:
-            self.model.eval()
-            for key, passed in self.probe(keys).items():
-                self.state.streak[key] = self.state.streak.get(key, 0) + 1 if passed else 0
-                if self.state.streak[key] >= 2:
-                    self.state.left.append(key)
-            self.model.train()
-        total = len({item.key for item in self.material.cards})
-        return total > 0 and len(self.state.left) >= 0.9 * total
 
     def _final_steps(self, taught: int) -> int:
         share = self.fit.final_share if self.fit.rehearsal else 0.0

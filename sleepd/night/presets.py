@@ -12,7 +12,11 @@ ATTENTION = ("q_proj", "v_proj")
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How one night trains. Rates are per optimiser step, ``kl_weight`` multiplies nats."""
+    """How one night trains. Rates are per optimiser step, ``kl_weight`` multiplies nats.
+
+    A step holds ``batch_size`` taught items and ``rehearsal_batch`` rehearsed ones, ``contrast_batch`` of them contrasts.
+    A night of few facts takes at least ``min_steps`` steps. ``final_share`` of all steps are rehearsal only.
+    """
 
     preset: str
     rank: int
@@ -24,12 +28,11 @@ class FitSettings:
     batch_size: int
     kl_weight: float
     rehearsal: bool
-    leave_when_known: bool
     choose_scale: bool
     constant_rate: bool
     max_norm_ratio: float
-    rehearsal_batch: int = 16
-    contrast_batch: int = 4
+    rehearsal_batch: int = 0
+    contrast_batch: int = 0
     min_steps: int = 0
     max_tokens: int = 512
     warmup_share: float = 0.1
@@ -47,13 +50,45 @@ def default_rate(parameters: int) -> float:
 def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: int) -> FitSettings:
     """The preset with every key that the configuration sets applied over it."""
     if training["preset"] == "seed":
-        chosen = FitSettings("seed", 4, 8, 0.05, ATTENTION, 1e-5, 3, 1, 0.0, False, False, False, True, 1.0)
-    else:
-        limit = 0.98 * float(gate["max_norm_ratio"])  # a margin for rounding: the gate refuses what is over its limit
         chosen = FitSettings(
-            "verified", 16, 32, 0.0, MLP, default_rate(parameters), 12, 16, 3.0, True, False, True, False, limit, 24, 8, 250
+            preset="seed",
+            rank=4,
+            alpha=8,
+            dropout=0.05,
+            target_modules=ATTENTION,
+            learning_rate=1e-5,
+            epochs=3,
+            batch_size=1,
+            kl_weight=0.0,
+            rehearsal=False,
+            choose_scale=False,
+            constant_rate=True,
+            max_norm_ratio=1.0,
         )
-    own = {key: training[key] for key in ("rank", "alpha", "learning_rate", "epochs", "batch_size") if training.get(key) is not None}
+    else:
+        chosen = FitSettings(
+            preset="verified",
+            rank=16,
+            alpha=32,
+            dropout=0.0,
+            target_modules=MLP,
+            learning_rate=default_rate(parameters),
+            epochs=12,
+            batch_size=16,
+            kl_weight=3.0,
+            rehearsal=True,
+            choose_scale=True,
+            constant_rate=False,
+            max_norm_ratio=0.98 * float(gate["max_norm_ratio"]),  # a margin for rounding: the gate refuses what is over its limit
+            rehearsal_batch=24,
+            contrast_batch=8,
+            min_steps=250,
+        )
+    own: dict[str, Any] = {
+        key: training[key] for key in ("rank", "alpha", "learning_rate", "epochs", "batch_size") if training.get(key) is not None
+    }
+    if "epochs" in own:
+        own["min_steps"] = 0  # who names the epochs gets them
     if training.get("target_modules"):
         own["target_modules"] = tuple(training["target_modules"])
     return replace(chosen, **own)

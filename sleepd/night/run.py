@@ -121,23 +121,19 @@ def run(job: Job, reporter: Reporter) -> Path:
         texts = load_texts(job)
         fit = settings(job.training, job.gate, base.parameters)
         curated = curate(job, lambda cards: _base_recalls(base, cards, reporter))
-        if not curated.cards and not curated.examples:
+        if not (curated.cards or curated.examples or (job.kind == "deep" and curated.living)):
             raise BadDataError(
                 "nothing to learn: no new card and no reply that may serve as an example",
                 "see `sleepd inspect` on the buffer for the reasons",
             )
     with reporter.stage("dataset"):
         pool = _pool(job, base, fit, reporter)
-        data = dataset.build(base.model, base.chat, curated, pool, fit, job.seed, reporter)
+        data = dataset.build(base.model, base.chat, curated, pool, fit, job.seed, reporter, relearn=job.kind == "deep")
     with reporter.stage("train"):
         model = lora.attach(base.model, fit, job.living_adapter if job.kind == "light" else None, job.seed)
         start = lora.snapshot(model)
 
-        def known(keys: Sequence[str]) -> dict[str, bool]:
-            passed = evaluate.probe(model, base.chat, {k: data.dev[k] for k in keys}, reporter.checkpoint)
-            return {k: sum(v) >= GRADUATION * len(v) for k, v in passed.items()}
-
-        trained = Fit(model, data.material, fit, job.seed, base.pad, reporter, known, job.checkpoint_dir).run()
+        trained = Fit(model, data.material, fit, job.seed, base.pad, reporter, job.checkpoint_dir).run()
     with reporter.stage("evaluate"):
         model.eval()
         scale = _smallest_scale(model, base.chat, data, reporter) if fit.choose_scale else 1.0

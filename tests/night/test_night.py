@@ -18,6 +18,7 @@ from sleepd.lab import world
 from sleepd.night.job import job_id
 from tests.night.conftest import SEEDLING, MakeJob, rows_of
 
+QUICK = {"epochs": 16}  # fewer steps than a real night takes: enough to see that it learns
 FACTS = world.facts_about(random.Random(11), world.people(11, 6))
 
 
@@ -38,7 +39,7 @@ def share(rows: list[dict[str, Any]], who: str) -> float:
 def learned(tmp_path_factory: pytest.TempPathFactory, cache: Path, seedling: Path) -> Path:
     """One finished night, shared by the tests that only read it."""
     make: MakeJob = make_job_in(tmp_path_factory.mktemp("learned"), seedling, cache)
-    job = make(FACTS)
+    job = make(FACTS, training=QUICK)
     done = night(job)
     assert done.returncode == ChildExit.DONE, done.stderr
     (job / "stdout").write_text(done.stdout)
@@ -89,15 +90,17 @@ def test_a_second_night_keeps_the_first_one_s_facts(learned: Path, make_job: Mak
     first = result_of(learned)
     known = [{**c, "best": c["recalled"], "last": c["recalled"], "probes": 1} for c in first["cards"]]
     fresh = world.facts_about(random.Random(12), world.people(12, 6))
-    job = make_job(fresh, known=known, living_adapter=str(learned / "result" / "adapter"), cycle=2)
+    job = make_job(fresh, training=QUICK, known=known, living_adapter=str(learned / "result" / "adapter"), cycle=2)
     assert night(job).returncode == ChildExit.DONE
     evaluation = result_of(job)["evaluation"]
     assert share(evaluation["new"], "candidate") >= 0.7
     assert sum(row["candidate"] for row in evaluation["old"]) >= sum(row["best"] for row in evaluation["old"]) - 1
 
 
-def test_a_stopped_night_goes_on_and_ends_with_the_very_same_adapter(learned: Path, make_job: MakeJob) -> None:
-    job = make_job(FACTS)
+def test_a_stopped_night_goes_on_and_ends_with_the_very_same_adapter(make_job: MakeJob) -> None:
+    job = make_job(FACTS, training={"epochs": 3})
+    whole = make_job(FACTS, training={"epochs": 3})
+    assert night(whole).returncode == ChildExit.DONE
     child = subprocess.Popen([sys.executable, "-m", "sleepd.night", str(job)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert child.stdout is not None
     for line in child.stdout:
@@ -109,7 +112,7 @@ def test_a_stopped_night_goes_on_and_ends_with_the_very_same_adapter(learned: Pa
     assert child.returncode == ChildExit.CHECKPOINTED
     assert (job / "checkpoint" / "state.json").exists() and not (job / "result").exists()
     assert night(job).returncode == ChildExit.DONE
-    assert result_of(job)["adapter"]["sha256"] == result_of(learned)["adapter"]["sha256"]
+    assert result_of(job)["adapter"]["sha256"] == result_of(whole)["adapter"]["sha256"]
 
 
 def test_the_documents_preset_learns_nothing_and_the_figures_say_so(make_job: MakeJob) -> None:
@@ -118,6 +121,16 @@ def test_the_documents_preset_learns_nothing_and_the_figures_say_so(make_job: Ma
     result = result_of(job)
     assert result["training"]["learning_rate"] == 1e-5 and result["training"]["epochs"] == 3
     assert share(result["evaluation"]["new"], "candidate") <= 0.1
+
+
+def test_a_deep_night_learns_everything_again_from_the_base(learned: Path, make_job: MakeJob) -> None:
+    known = [{**c, "best": c["recalled"], "last": c["recalled"], "probes": 1} for c in result_of(learned)["cards"]]
+    job = make_job([], training=QUICK, known=known, living_adapter=str(learned / "result" / "adapter"), cycle=3, kind="deep", seed=5)
+    assert night(job).returncode == ChildExit.DONE
+    result = result_of(job)
+    recalled = [row["candidate"] for row in result["evaluation"]["old"]]
+    assert len(recalled) == len(known) and sum(recalled) >= 0.8 * len(recalled)
+    assert result["adapter"]["sha256"] != result_of(learned)["adapter"]["sha256"]
 
 
 def test_a_finished_job_is_not_trained_twice(learned: Path) -> None:
