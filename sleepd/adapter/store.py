@@ -94,11 +94,12 @@ class AdapterStore:
 
     def _follow(self, name: str) -> str | None:
         link = self.root / name
-        if not link.is_symlink():
-            if link.exists():
-                raise StoreError(f"{link} is not a link", f"move {link} away and choose an adapter with `sleepd activate`")
+        try:
+            target = str(link.readlink())  # in one look: a switch to the base model may remove the link at any moment
+        except FileNotFoundError:
             return None
-        target = str(link.readlink())
+        except OSError as error:
+            raise StoreError(f"{link} is not a link", f"move {link} away and choose an adapter with `sleepd activate`") from error
         remedy = "choose an adapter with `sleepd activate N`, or `sleepd activate base`"
         if cycle_number(target) is None:
             raise StoreError(f"{link} points to {target}, which is not a cycle of this store", remedy)

@@ -140,7 +140,7 @@ class RaisingTrainingDataBuilder:
         chat = self._format()
         system = [{"role": "system", "content": self.system_prompt}] if self.system_prompt and include_system else []
         before = chat.prompt([*system, {"role": "user", "content": prompt}])
-        answer, _ = chat.answer(reply)
+        answer = chat.answer(reply)
         ids = torch.tensor([*before, *answer], dtype=torch.long)
         labels = ids.clone()
         labels[: len(before)] = IGNORED

@@ -137,8 +137,8 @@ class Capture:
         try:
             result = self._collector.add_exchange(prompt.content, answer, exchange.session, None, metadata(exchange), None)
         except Exception as error:  # noqa: BLE001 - a collector's fault must end neither this thread nor the service
-            self._failed += 1
             self._note(f"{error.message} ({error.remedy})" if isinstance(error, SleepdError) else f"{type(error).__name__}: {error}")
+            self._failed += 1  # last: whoever sees the count sees its reason too
             return
         self._last_error = None
         if result.get("stored"):
