@@ -78,4 +78,4 @@ class GateLimits:
     # nat by which the entropy may differ whatever the ratio: a sure base has almost none, and ratios of it mean nothing
     entropy_slack: float = 0.1
     # Frobenius norm of the adapter's change over that of the weight it changes, the largest of all modules
-    max_norm_ratio: float = 0.08
+    max_norm_ratio: float = 0.10

@@ -145,7 +145,7 @@ class Gate(Section):
     min_entropy_ratio: Ratio = 0.5
     max_entropy_ratio: Ratio = 1.5
     entropy_slack: NotNegative = 0.1
-    max_norm_ratio: Annotated[float, Field(gt=0, le=1)] = 0.08
+    max_norm_ratio: Annotated[float, Field(gt=0, le=1)] = 0.10
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -21,7 +21,8 @@ from sleepd.night.score import is_refusal
 from sleepd.night.wordings import Wording
 from sleepd.records import Card
 
-CONTRASTS_A_CARD = 8
+CONTRASTS_A_CARD = 20
+MOST_CONTRASTS = 400
 _FULL_NAME = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)\b")
 _FIRST = "Alda Brin Corin Dela Evan Fara Gorin Hedda Irena Jarek Kira Lorin Mirel Norin Orla Petr Runa Selma Tovin Ulla".split()
 _LAST = "Astor Belk Corvin Dunmore Eskil Farrow Gant Holt Ingram Jarvis Kerr Lowe Marsh Norden Orton Pell Rusk Stroud Thorne Wick".split()
@@ -148,7 +149,7 @@ def build(
                     made.append(item)
         return made
 
-    contrasts = CONTRASTS_A_CARD * len(curated.cards) if fit.rehearsal else 0
+    contrasts = min(MOST_CONTRASTS, CONTRASTS_A_CARD * len(curated.cards)) if fit.rehearsal else 0
     pairs = contrast_pairs(model, chat, curated.cards, names_of(pool, every), contrasts, rng, reporter)
     behaviour = [
         make_item(

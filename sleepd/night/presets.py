@@ -80,8 +80,8 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
             choose_scale=True,
             constant_rate=False,
             max_norm_ratio=0.98 * float(gate["max_norm_ratio"]),  # a margin for rounding: the gate refuses what is over its limit
-            rehearsal_batch=24,
-            contrast_batch=8,
+            rehearsal_batch=28,
+            contrast_batch=12,
             min_steps=250,
         )
     own: dict[str, Any] = {
