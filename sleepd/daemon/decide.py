@@ -14,7 +14,7 @@ SCHEDULE_CHECKS = frozenset({"phase", "experiences", "new_experiences", "interva
 """What ``sleep --force`` skips. Conditions, a running cycle, the model and a collapsed buffer it never skips."""
 
 DRIFT_SHARE = 0.8
-"""A living adapter this near to the norm cap is due for a deep cycle, which starts from the base again."""
+"""A living adapter that strayed this share of the gate's limit (KL on unrelated prompts) is due for a deep cycle, from the base again."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Thresholds:
     min_hours_between_sleep: float
     idle_minutes: float
     deep_every: int
-    max_norm_ratio: float
+    max_kl: float
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class History:
 
     lights_since_deep: int = 0
     rejections_in_a_row: int = 0
-    norm_ratio: float | None = None
+    kl: float | None = None
     cards_without_adapter: bool = False
 
 
@@ -106,7 +106,7 @@ def choose_kind(snapshot: Snapshot, thresholds: Thresholds) -> CycleKind:
         return "deep"
     if snapshot.phase != "DEEP_NIGHT":
         return "light"
-    drifted = history.norm_ratio is not None and history.norm_ratio >= DRIFT_SHARE * thresholds.max_norm_ratio
+    drifted = history.kl is not None and history.kl >= DRIFT_SHARE * thresholds.max_kl
     due = history.lights_since_deep >= thresholds.deep_every - 1 or history.rejections_in_a_row >= 2
     return "deep" if drifted or due else "light"
 

@@ -73,7 +73,13 @@ def figures(result: Mapping[str, Any]) -> dict[str, Any]:
         "old_recalled_after": sum(recalled(row, "candidate") for row in old),
         "unrelated_prompts": len(rehearsal),
         "unrelated_same": sum(bool(row.get("same")) for row in rehearsal),
+        "unrelated_kl": _mean([row.get("kl") for row in rehearsal]),
     }
+
+
+def _mean(values: list[Any]) -> float | None:
+    numbers = [value for value in values if isinstance(value, int | float)]
+    return sum(numbers) / len(numbers) if numbers else None
 
 
 def report(

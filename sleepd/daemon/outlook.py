@@ -26,7 +26,7 @@ def thresholds(config: Config) -> Thresholds:
         resolved.min_hours_between_sleep,
         config.schedule.idle_minutes,
         config.schedule.deep_every,
-        config.gate.max_norm_ratio,
+        config.gate.max_kl,
     )
 
 
@@ -104,6 +104,6 @@ class Outlook:
         refused = next((i for i, row in enumerate(finished) if row.verdict not in ("rejected", "rolled_back")), len(finished))
         committed = [row for row in finished if row.verdict == "committed"]
         lights = next((i for i, row in enumerate(committed) if row.kind == "deep"), len(committed))
-        norm = committed[0].summary.get("norm_ratio") if committed and active is not None else None
+        kl = committed[0].summary.get("kl") if committed and active is not None else None
         bare = active is None and bool(self._ledger.cards.living())
-        return History(lights, refused, norm if isinstance(norm, int | float) else None, bare)
+        return History(lights, refused, kl if isinstance(kl, int | float) else None, bare)

@@ -163,13 +163,12 @@ def _summary(context: Context, run: Run) -> dict[str, Any]:
     assert run.number is not None
     judged = report_of(run) if "gate" in run.data else None
     results = documents.cycle_results(run.number, result, now)
-    adapter = result.get("adapter")
     return {
         **summary,
         "num_experiences": results["num_experiences"],
         "final_loss": results["final_loss"],
         "timestamp": results["timestamp"],
         "cycle_results": results,
-        "norm_ratio": adapter.get("norm_ratio") if isinstance(adapter, Mapping) else None,
+        "kl": documents.figures(result)["unrelated_kl"],
         "report": documents.report(run.number, run.kind, run.requested_by, result, judged, run.started, now),
     }

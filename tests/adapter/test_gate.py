@@ -59,7 +59,7 @@ DAMAGE: list[tuple[str, str, object, str]] = [
     ("adapter.finite", "integrity", False, "not finite"),
     ("adapter.changed", "integrity", False, "did not change"),
     ("adapter.trainable_parameters", "integrity", 0, "frozen"),
-    ("adapter.norm_ratio", "integrity", 0.081, "0.0810"),
+    ("adapter.norm_ratio", "integrity", 0.101, "0.1010"),
     ("adapter.norm_ratio", "integrity", -0.1, "-0.1"),
     ("adapter.norm_ratio", "integrity", float("nan"), "nan"),
     ("adapter.scale", "integrity", 0.0, "scale 0"),

@@ -7,7 +7,7 @@ import pytest
 from sleepd.daemon.decide import History, Snapshot, Thresholds, decide, seconds_until_change
 from sleepd.records import Check, CycleKind, Totals
 
-LIMITS = Thresholds(5, 2, 6.0, 10.0, 7, 0.08)
+LIMITS = Thresholds(5, 2, 6.0, 10.0, 7, 0.02)
 READY = Snapshot("NIGHT", Totals(20, 9, 6, 5, 3), 7.5, 45.0, (Check("power", True, "on mains power"),))
 
 
@@ -76,8 +76,8 @@ def test_force_does_not_skip_what_protects_the_model_and_the_machine(changed: di
         ("DEEP_NIGHT", History(lights_since_deep=5), "light"),
         ("DEEP_NIGHT", History(lights_since_deep=6), "deep"),
         ("DEEP_NIGHT", History(rejections_in_a_row=2), "deep"),
-        ("DEEP_NIGHT", History(norm_ratio=0.07), "deep"),
-        ("DEEP_NIGHT", History(norm_ratio=0.03), "light"),
+        ("DEEP_NIGHT", History(kl=0.017), "deep"),
+        ("DEEP_NIGHT", History(kl=0.01), "light"),
         ("NIGHT", History(cards_without_adapter=True), "deep"),
     ],
 )
