@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +19,21 @@ log = logger(__name__)
 _MEGABYTE = 1024 * 1024
 TAIL = 30
 """So many of the latest replies are looked at for collapse before a night."""
+
+
+MANY = 200
+"""After so many new entries at once, what reading them took is given back to the system."""
+
+
+def give_memory_back() -> None:
+    """Return freed memory to the system: a daemon that once read a large buffer must not stay that large.
+
+    The C library keeps freed memory for later; glibc has a call to part with it, other libraries have not and need none.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 class Intake:
@@ -38,6 +55,8 @@ class Intake:
     def read(self, path: Path, now: datetime) -> IngestReport:
         """Bring what is new into the ledger. Trouble with the file is in the report."""
         report = self._ingestor.ingest(path, now)
+        if report.added >= MANY:
+            give_memory_back()
         if report.added or report.quarantined:
             log.info(
                 Event.BUFFER_INGESTED, buffer=str(path), added=report.added, usable=report.usable_added, quarantined=report.quarantined
