@@ -70,7 +70,7 @@ class SleepTrainingLoop:
         """ "cuda" or "cpu". Asking torch takes seconds, so it is asked when somebody wants to know."""
         if self._wanted_device != "auto":
             return self._wanted_device
-        from sleepd.night.run import pick_device
+        from sleepd.night.base import pick_device
 
         return str(pick_device("auto").type)
 
@@ -158,8 +158,8 @@ class SleepTrainingLoop:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         from sleepd.night import lora
+        from sleepd.night.base import pick_device, pick_dtype
         from sleepd.night.presets import settings
-        from sleepd.night.run import pick_device, pick_dtype
 
         device = pick_device(self._wanted_device)
         self.tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)

@@ -31,7 +31,7 @@ def lab() -> None:
 def recall(model: Path | None, seed: int, as_json: bool, record: bool) -> None:
     """Measure what the base model knows before any night."""
     from sleepd.lab.recall import measure
-    from sleepd.night.run import quiet_libraries
+    from sleepd.night.base import quiet_libraries
 
     quiet_libraries()
     folder = model or default_model()
@@ -63,7 +63,7 @@ def nights(nights: int, facts: int, seeds: int, seed: int, recipe: str, model: P
     import tempfile
 
     from sleepd.lab.laboratory import Plan, run
-    from sleepd.night.run import quiet_libraries
+    from sleepd.night.base import quiet_libraries
 
     quiet_libraries()
     with tempfile.TemporaryDirectory(prefix="sleepd-lab-") as scratch:
@@ -84,7 +84,7 @@ def nights(nights: int, facts: int, seeds: int, seed: int, recipe: str, model: P
 def seedling(folder: Path, million_tokens: float, threads: int) -> None:
     """Train the seedling from scratch into FOLDER; run again to go on after an interruption."""
     from sleepd.lab.pretrain import train
-    from sleepd.night.run import quiet_libraries
+    from sleepd.night.base import quiet_libraries
 
     quiet_libraries()
     train(folder, million_tokens, threads)

@@ -22,8 +22,9 @@ def main(argv: list[str]) -> int:
     try:
         from sleepd.night import job as jobs
         from sleepd.night import run as night
+        from sleepd.night.base import quiet_libraries
 
-        night.quiet_libraries()
+        quiet_libraries()
         result = night.run(jobs.load(Path(argv[0])), reporter)
     except StopRequested:
         print("stopped at a checkpoint", file=sys.stderr)
