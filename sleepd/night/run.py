@@ -18,6 +18,7 @@ from sleepd.errors import BadDataError
 from sleepd.night import dataset, evaluate, lora, rehearsal
 from sleepd.night.base import Base, load_base, load_texts
 from sleepd.night.curate import Curated, curate
+from sleepd.night.dataset import Dataset
 from sleepd.night.examine import GRADUATION, canaries, examine, smallest_scale
 from sleepd.night.fit import Fit, FitResult
 from sleepd.night.job import Job
