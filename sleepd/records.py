@@ -54,6 +54,8 @@ class Card:
 
     ``subject``: a name, ``user``, or ``user's sister``. ``importance`` is in 0..1. ``quote`` is the
     sentence of the speaker that holds ``value``. ``id`` is sha256(subject|relation|value)[:16], lower case.
+    ``origin``: "pattern" or "model", whichever read it first. Among the cards of one exchange ``status``
+    "superseded" marks what the speaker took back: it was so, and is no longer.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Card:
     importance: float
     experience_id: str
     status: CardStatus = "new"
+    origin: str = "pattern"
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from sleepd.adapter import evidence
 from sleepd.adapter.evidence import EvidenceError
 from sleepd.adapter.expected import Expected
 from sleepd.adapter.limits import Limits
-from sleepd.adapter.statistics import increase, upper_bound
 from sleepd.records import GateCheck
+from sleepd.statistics import distinct3_floor, increase, text_bound
 
 MIN_PASSAGES = 8  # a bootstrap of fewer passages knows nothing of how passages differ
-_SEED = 20  # fixed, so that a verdict can be computed again and is the same
 
 
 def check_text(result: Mapping[str, object], limits: Limits, expected: Expected) -> GateCheck:
@@ -24,7 +23,7 @@ def check_text(result: Mapping[str, object], limits: Limits, expected: Expected)
         raise EvidenceError(f"evaluation.text has {len(base)} passages and at least {MIN_PASSAGES} are needed")
     if min(tokens) <= 0 or min(*base, *candidate) < 0:
         raise EvidenceError("evaluation.text holds a passage without tokens or a loss below zero")
-    rise, bound = increase(base, candidate, tokens), upper_bound(base, candidate, tokens, _SEED)
+    rise, bound = increase(base, candidate, tokens), text_bound(base, candidate, tokens)
     numbers = {
         "passages": float(len(base)),
         "tokens": sum(tokens),
@@ -44,7 +43,7 @@ def check_collapse(result: Mapping[str, object], limits: Limits, expected: Expec
         raise EvidenceError("evaluation.collapse.base.mean_words is 0: the base answered nothing to compare with")
     entropy = base["entropy"]
     bounds: dict[str, tuple[float | None, float | None]] = {
-        "distinct3": (max(limits.min_distinct3, base["distinct3"] - limits.max_distinct3_drop), None),
+        "distinct3": (distinct3_floor(base["distinct3"], limits.min_distinct3, limits.max_distinct3_drop), None),
         "repeated_share": (None, base["repeated_share"] + limits.max_repeated_share_rise),
         "questions_per_reply": (None, base["questions_per_reply"] + limits.max_questions_rise),
         "mean_words": (limits.min_length_ratio * base["mean_words"], limits.max_length_ratio * base["mean_words"]),

@@ -21,7 +21,8 @@ def check_trained(result: Mapping[str, object], limits: Limits, expected: Expect
     steps, loss = evidence.count(result, "training.steps"), evidence.number(result, "training.final_loss")
     cards, examples = evidence.count(result, "training.cards"), evidence.count(result, "training.examples")
     numbers = {"steps": float(steps), "final_loss": loss, "cards": float(cards), "examples": float(examples)}
-    if steps == 0 or cards + examples == 0:
+    again = len(evidence.rows(result, "evaluation.old")) if result.get("kind") == "deep" else 0  # taught anew, from the base
+    if steps == 0 or cards + examples + again == 0:
         return GateCheck("trained", False, f"nothing was trained: {steps} steps on {cards} cards and {examples} examples", numbers)
     return GateCheck("trained", True, f"{steps} steps on {cards} cards and {examples} examples, final loss {loss:.4g}", numbers)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from sleepd.adapter import evidence
 from sleepd.adapter.evidence import EvidenceError
 from sleepd.adapter.expected import Expected
 from sleepd.adapter.limits import Limits
-from sleepd.adapter.statistics import mcnemar
 from sleepd.records import GateCheck
+from sleepd.statistics import all_but_one_in_twenty, mcnemar
 
 TEST_WORDINGS = 4
 GRADUATES_WITH = 3  # of the four test wordings, none of which was trained
@@ -93,12 +92,12 @@ def check_unrelated(result: Mapping[str, object], limits: Limits, expected: Expe
     items = evidence.rows(result, "evaluation.rehearsal")
     if len(items) < MIN_UNRELATED_ITEMS:
         raise EvidenceError(f"evaluation.rehearsal has {len(items)} items and at least {MIN_UNRELATED_ITEMS} are needed")
-    nats = sorted(evidence.number(item, "kl") for item in items)
-    if nats[0] < 0:
-        raise EvidenceError(f"evaluation.rehearsal holds a divergence below zero ({nats[0]:g})")
+    nats = [evidence.number(item, "kl") for item in items]
+    if min(nats) < 0:
+        raise EvidenceError(f"evaluation.rehearsal holds a divergence below zero ({min(nats):g})")
     same = sum(evidence.flag(item, "same") for item in items)
     mean = sum(nats) / len(nats)
-    high = nats[math.ceil(0.95 * len(nats)) - 1]
+    high = all_but_one_in_twenty(nats)
     numbers = {
         "items": float(len(nats)),
         "kl": mean,

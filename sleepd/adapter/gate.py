@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from sleepd.adapter.check_forgotten import check_forgotten
 from sleepd.adapter.check_harm import check_collapse, check_text
 from sleepd.adapter.check_integrity import check_integrity, check_trained
+from sleepd.adapter.check_probes import check_general, check_identity, check_neighbours
 from sleepd.adapter.check_recall import check_new_facts, check_old_facts, check_unrelated
 from sleepd.adapter.evidence import EvidenceError
 from sleepd.adapter.expected import Expected
@@ -27,9 +29,13 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("integrity", check_integrity),
     ("new_facts", check_new_facts),
     ("old_facts", check_old_facts),
+    ("forgotten", check_forgotten),
     ("unrelated", check_unrelated),
     ("text", check_text),
+    ("general", check_general),
+    ("neighbours", check_neighbours),
     ("collapse", check_collapse),
+    ("identity", check_identity),
 )
 
 

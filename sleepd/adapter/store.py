@@ -190,6 +190,24 @@ class AdapterStore:
             durable.remove_dir(quarantine / name)
         return removed + [f"{QUARANTINE}/{name}" for name in rejected]
 
+    def quarantined(self) -> list[int]:
+        """The numbers of the cycles whose rejected candidates are kept, ascending."""
+        folder = self.root / QUARANTINE
+        found = (cycle_number(entry.name) for entry in folder.iterdir()) if folder.is_dir() else ()
+        return sorted(number for number in found if number is not None)
+
+    def remove(self, numbers: Collection[int], quarantined: Collection[int]) -> list[str]:
+        """Remove these cycles, tagged or not, and these rejected candidates, whatever ``prune`` would keep; returns their names.
+
+        Never the active or the last good one. A broken link raises StoreError before anything is removed.
+        """
+        safe = {self.active(), self.last_good()}
+        names = [name for name in map(cycle_id, numbers) if name not in safe]
+        names += [f"{QUARANTINE}/{cycle_id(number)}" for number in quarantined]
+        for name in names:
+            durable.remove_dir(self.root / name)
+        return names
+
     def _new_staging(self, name: str) -> Path:
         staging = self.root / STAGING / name
         try:

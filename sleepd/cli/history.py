@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sleepd.cli.target import Target
@@ -17,6 +17,11 @@ LEDGER_FILE = "ledger.db"
 
 def ask(target: Target, command: str, args: Mapping[str, Any]) -> dict[str, Any]:
     """``cycles``, ``show`` or ``report``. Raises NoDaemonError when there is no ledger either."""
+    return ask_or_read(target, command, args, lambda ledger, loaded: _read(ledger, loaded, command, args))
+
+
+def ask_or_read(target: Target, command: str, args: Mapping[str, Any], read: Callable[[Ledger, Loaded], dict[str, Any]]) -> dict[str, Any]:
+    """The running daemon's answer, or without one what ``read`` makes of the ledger. Raises NoDaemonError when there is neither."""
     try:
         return target.call(command, args)
     except NoDaemonError:
@@ -26,7 +31,7 @@ def ask(target: Target, command: str, args: Mapping[str, Any]) -> dict[str, Any]
     from sleepd.ledger import Ledger
 
     with Ledger.open(loaded.directories.state / LEDGER_FILE, readonly=True) as ledger:
-        return _read(ledger, loaded, command, args)
+        return read(ledger, loaded)
 
 
 def _read(ledger: Ledger, loaded: Loaded, command: str, args: Mapping[str, Any]) -> dict[str, Any]:

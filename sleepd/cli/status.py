@@ -37,7 +37,10 @@ def rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("last cycle", _last(document["last_cycle"])),
         ("inference", _inference(document["inference"])),
         ("experiences", _totals(document["totals"])),
+        ("sleep debt", _debt(document.get("sleep_debt") or {})),
+        ("pace", _pace(document.get("pace") or {})),
         ("quarantine", output.plural(document["quarantine"], "entry", "entries") if document["quarantine"] else "empty"),
+        *_learning(document),
         ("problems", "\n".join(click.style(line, fg="red") for line in document.get("errors") or []) or "none"),
     ]
 
@@ -89,5 +92,35 @@ def _inference(inference: Mapping[str, Any]) -> str:
     return f"{inference['kind']}: {health}{named}{detail}"
 
 
+def _learning(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a person should know of single memories; no line when there is nothing to know."""
+    lines = []
+    if still := sum(document.get("still_in_the_weights") or []):
+        lines.append(("forgotten", f"still in the weights: {output.plural(still, 'memory', 'memories')}, until the next deep cycle"))
+    if stubborn := document.get("stubborn"):
+        told = f"{output.plural(stubborn, 'fact')} did not stick in three nights; `sleepd memories --status stubborn` lists them"
+        lines.append(("stubborn", told))
+    return lines
+
+
 def _totals(totals: Mapping[str, Any]) -> str:
     return f"{totals['experiences']:,}, of them {totals['usable']:,} usable, {totals['new']:,} new since the last cycle"
+
+
+def _debt(debt: Mapping[str, Any]) -> str:
+    if not debt.get("experiences"):
+        return "none"
+    since = f"{debt['hours']:.1f} h" if debt["hours"] < 72 else f"{debt['hours'] / 24:.1f} days"
+    waiting = f"{output.plural(debt['experiences'], 'new experience')} waiting for {since}"
+    if not debt["nights_missed"]:
+        return waiting
+    missed = click.style(f"{output.plural(debt['nights_missed'], 'night')} missed", fg="yellow")
+    return "\n".join([f"{waiting}, {missed}", *map(str, debt["reasons"])])
+
+
+def _pace(pace: Mapping[str, Any]) -> str:
+    factor = pace.get("factor", 1.0)
+    if factor == 1.0:
+        return "as scheduled"
+    speed = "slower" if factor > 1 else "quicker"
+    return f"{speed}: new experiences and hours x {factor:.3g} ({pace['reason']})"

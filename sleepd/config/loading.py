@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from sleepd import fixed_items
 from sleepd.config import files, places
 from sleepd.config.explain import explained
 from sleepd.config.places import Directories, SearchPath
@@ -92,8 +93,17 @@ def load(
         cache=places.expand(chosen.cache, home) if chosen.cache else standard.cache,
         configuration=standard.configuration,
     )
+    _check_fixed_items(config, home)
     origins = {key: layers.origins.get(key, DEFAULT) for key in config.flat()}
     return Loaded(config, origins, layers.files, directories, home, instance)
+
+
+def _check_fixed_items(config: Config, home: Path) -> None:
+    """A bad line is refused now and not at night. The files that come with sleepd need no check."""
+    configured: dict[fixed_items.Name, str] = {"identity": config.training.identity_file, "general": config.training.general_file}
+    for name, path in configured.items():
+        if path:
+            fixed_items.read(places.expand(path, home), name)
 
 
 def validated(layers: files.Layers) -> Config:

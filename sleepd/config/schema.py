@@ -78,6 +78,11 @@ class Schedule(Section):
     latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
     deep_every: AtLeastOne = 7
+    early_nights: bool = True
+    urgent_salience: Share = 0.9
+    min_hours_early: NotNegative = 2.0
+    adaptive: bool = True
+    alert_days: Annotated[float, Field(gt=0, le=366)] = 3.0
 
     @model_validator(mode="after")
     def _place(self) -> Self:
@@ -124,8 +129,13 @@ class Training(Section):
     nice: Annotated[int, Field(ge=0, le=19)] = 19
     max_cards: AtLeastOne = 1000
     max_examples: Count = 64
-    rehearsal_pool: AtLeastOne = 1024
+    max_extractions: Count = 256
+    rehearsal_pool: AtLeastOne = 4096
     heldout_text: FilePath = ""
+    identity_file: FilePath = ""
+    general_file: FilePath = ""
+    identity_names: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
+    planted_canaries: list[Annotated[str, Field(min_length=6)]] = Field(default_factory=list)  # shorter ones would come out by chance
 
 
 class Gate(Section):
@@ -135,6 +145,11 @@ class Gate(Section):
     max_kl: NotNegative = 0.02
     max_kl_p95: NotNegative = 0.15
     max_text_loss: NotNegative = 0.01
+    max_general_lost: NotNegative = 3.0
+    general_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    min_neighbours_same: Share = 0.97
+    max_leak: Share = 0.01
+    max_identity_lost: Count = 0
     min_distinct3: Share = 0.70
     max_distinct3_drop: Share = 0.05
     max_repeated_share_rise: Share = 0.05
@@ -145,7 +160,7 @@ class Gate(Section):
     min_entropy_ratio: Ratio = 0.5
     max_entropy_ratio: Ratio = 1.5
     entropy_slack: NotNegative = 0.1
-    max_norm_ratio: Annotated[float, Field(gt=0, le=1)] = 0.10
+    max_norm_ratio: Annotated[float, Field(gt=0, le=1)] = 0.6
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -17,6 +17,7 @@ from sleepd.errors import ExitCode, SleepdError
 FOLLOW = "follow"
 COMMANDS = frozenset(
     {"status", "check", "sleep", "cycles", "show", "report", "rollback", "activate", "tag", "pause", "resume", "reload", FOLLOW}
+    | {"memories", "why", "forget", "receipts", "dreams", "veto"}
 )
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 

@@ -8,7 +8,7 @@ from typing import Any
 from sleepd.adapter import activate as links
 from sleepd.adapter.store import cycle_id
 from sleepd.control.server import Pending
-from sleepd.daemon import status
+from sleepd.daemon import dreams, forget_plan, forgetting, memories, status
 from sleepd.daemon.context import Run
 from sleepd.daemon.engine import Engine
 from sleepd.errors import ExitCode, NotFoundError, RefusedError, SkippedError, SleepdError
@@ -46,6 +46,11 @@ class Commands:
             "pause": self._pause,
             "resume": self._resume,
             "reload": lambda args, by: self._reload(),
+            "dreams": lambda args, by: dreams.journal(engine.ledger, _integer(args.get("limit", dreams.DEFAULT_DREAMS), "limit")),
+            "veto": self._veto,
+            "memories": lambda args, by: memories.memories(engine.ledger, str(args.get("query") or ""), args.get("status")),
+            "why": lambda args, by: memories.why(engine.ledger, engine.context.store, str(args.get("query") or "")),
+            "receipts": lambda args, by: forgetting.receipts(engine.ledger, str(args.get("query") or "")),
         }
 
     def handle(self, pending: Pending) -> None:
@@ -57,6 +62,8 @@ class Commands:
                 self._follow(pending)
             elif request.command in ("rollback", "activate"):
                 self._switch(pending, request.args, by)
+            elif request.command == "forget":
+                self._forget(pending, request.args, by)
             else:
                 pending.answer(self._table[request.command](request.args, by))
         except SleepdError as error:
@@ -161,6 +168,28 @@ class Commands:
         log.info(Event.RESUMED, by=by)
         return {"paused": False}
 
+    # -- forgetting -------------------------------------------------------------------------------------------
+
+    def _forget(self, pending: Pending, args: Mapping[str, Any], by: str) -> None:
+        """With ``query``: what it would forget. With the ``cards`` and ``exchanges`` of that answer: forget them."""
+        ledger, store = self._engine.ledger, self._engine.context.store
+        if args.get("query") is not None:
+            self._engine.look_at_buffers(at_once=True)
+            pending.answer(forget_plan.document(ledger, forget_plan.find(ledger, store, str(args["query"]))))
+            return
+        plan = forget_plan.of(ledger, store, _strings(args.get("cards"), "cards"), _strings(args.get("exchanges"), "exchanges"))
+
+        def done(number: int) -> None:
+            pending.answer(forgetting.outcome(ledger, number))
+
+        self._engine.forget(plan, by, done, pending.refuse)
+
+    def _veto(self, args: Mapping[str, Any], by: str) -> dict[str, Any]:
+        dream_id = str(args.get("id") or "")
+        result = dreams.veto(self._engine.ledger, dream_id, by, self._engine.ports.now())
+        log.info(Event.REQUEST_HANDLED, command="veto", by=by, dream=dream_id)
+        return result
+
     # -- hand control -----------------------------------------------------------------------------------------
 
     def _switch(self, pending: Pending, args: Mapping[str, Any], by: str) -> None:
@@ -202,6 +231,12 @@ class Commands:
                 f"{adapter_id} belongs to another base model (sha256 {str(base.get('sha256'))[:12]})", "put that model back first"
             )
         return adapter_id
+
+
+def _strings(value: object, name: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise UsageError(f"{name} must be a list of ids", "take them from the answer to a query")
+    return value
 
 
 def _integer(value: object, name: str) -> int:

@@ -12,15 +12,19 @@ from pathlib import Path
 from sleepd.adapter import reload
 from sleepd.adapter.store import AdapterStore, cycle_id
 from sleepd.config import Loaded
-from sleepd.daemon import circadian, jobs, model
+from sleepd.daemon import circadian, forget_plan, jobs, model
 from sleepd.daemon.buffers import Buffers
 from sleepd.daemon.context import Context, Run
 from sleepd.daemon.cycle import CycleDriver
+from sleepd.daemon.debt import Debt
 from sleepd.daemon.decide import Snapshot, decide, seconds_until_change
 from sleepd.daemon.events import Event as LoopEvent
+from sleepd.daemon.forget_plan import Plan
+from sleepd.daemon.forgetting import Forgetting
 from sleepd.daemon.inference import InferenceWatch
 from sleepd.daemon.intake import Intake
 from sleepd.daemon.outlook import Outlook, thresholds
+from sleepd.daemon.pace import Pace
 from sleepd.daemon.ports import Ports
 from sleepd.daemon.steps import CHILD_STEPS
 from sleepd.daemon.supervisor import Supervisor
@@ -72,6 +76,7 @@ class Engine:
         self.driver = CycleDriver(self.context, self.worker.submit, self.timers, changed, self._run_finished, ports.hook)
         self._outlook = Outlook(self.ledger, ports.monotonic, state, ports.sys, ports.proc)
         self.inference = InferenceWatch(self.context, self.worker.submit)
+        self.forgetting = Forgetting(self.context, self.worker.submit, self.timers)
         self.model: model.ModelState | None = None
         self.start_problem: SleepdError | None = None
         self.ledger_problem: SleepdError | None = None
@@ -97,6 +102,7 @@ class Engine:
         jobs.clean(self.context.jobs, keep=None if current is None else Path(current.job_dir).name)
         self.export()
         self.driver.recover()
+        self.forgetting.clear()
         self.look_at_model(model_known)
         self._look_at_active()
 
@@ -185,6 +191,14 @@ class Engine:
     def decide(self, *, force: bool = False, kind: CycleKind | None = None) -> Decision:
         return decide(self.snapshot(), thresholds(self.loaded.config), force=force, kind=kind)
 
+    def debt(self) -> Debt:
+        """How much experience waits for a night, and since when."""
+        return self._outlook.debt.look(self.ports.now(), self.clock)
+
+    def pace(self) -> Pace:
+        """How the last nights change the schedule's numbers."""
+        return self._outlook.pace(self.loaded.config)
+
     def seconds_until_change(self) -> float | None:
         """When time alone will change the decision."""
         return seconds_until_change(self.snapshot(), thresholds(self.loaded.config))
@@ -242,6 +256,7 @@ class Engine:
         """Decide, write the decision down, and act on it."""
         decision = self.decide()
         self.ledger.decisions.record(decision, self.ports.now())
+        self._outlook.debt.warn(self.ports.now(), self.clock, self.loaded.config.schedule.alert_days, self.errors)
         self.ledger_problem = None
         if not decision.should_run:
             return decision
@@ -266,11 +281,40 @@ class Engine:
             self._switch_done = done
             self.driver.begin(run, "ACTIVATE")
 
+        self._when_free(begin, f"{by} chose {candidate or 'the base model'}")
+
+    def forget(self, plan: Plan, by: str, done: Callable[[int], None], failed: Callable[[SleepdError], None]) -> None:
+        """Forget what a person confirmed. A run under way is stopped and given up first, because its job holds it.
+
+        ``done`` is called with the number of the request when the ledger has forgotten and what can go has gone. Where
+        nothing else was ever learned, the base model alone serves from now on. Raises SleepdError when nothing has begun,
+        and calls ``failed`` when that turns out while it waits.
+        """
+        if self._after_run is not None:
+            raise SkippedError("another request waits for the running cycle to end", "try again when it is done")
+
+        def begin() -> None:
+            try:
+                fresh = forget_plan.of(self.ledger, self.context.store, {card.id for card in plan.cards}, list(plan.exchanges))
+                number = self.forgetting.ask(fresh, by)
+            except SleepdError as error:
+                failed(error)
+                return
+            if self.forgetting.nothing_left():
+                self.switch(
+                    None, by, "what was forgotten was all that was learned", lambda run: self.forgetting.clear(lambda: done(number))
+                )
+            else:
+                self.forgetting.clear(lambda: done(number))
+
+        self._when_free(begin, f"{by} asked to forget something that it holds")
+
+    def _when_free(self, begin: Callable[[], None], reason: str) -> None:
+        """Do something at once, or after the run under way was stopped and given up for ``reason``."""
         if self.driver.run is None:
             begin()
             return
         self._after_run = begin
-        reason = f"{by} chose {candidate or 'the base model'}"
         if self.driver.busy:
             self.driver.stop_child(reason, abandon=True)
         else:
@@ -301,6 +345,8 @@ class Engine:
             done(run)
         self._finished(run)
         self.inference.look()
+        if self.driver.run is None:
+            self.forgetting.clear(settled_only=True)
         if self._after_run is not None and self.driver.run is None:
             begin, self._after_run = self._after_run, None
             begin()

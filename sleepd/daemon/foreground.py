@@ -6,8 +6,10 @@ import contextlib
 import os
 import queue
 from collections.abc import Callable
+from typing import Any
 
 from sleepd.config import Loaded
+from sleepd.daemon import forget_plan, forgetting
 from sleepd.daemon.context import Run
 from sleepd.daemon.engine import Engine
 from sleepd.daemon.events import ChildExited, ChildFailed, ChildProgress, SignalArrived, WorkDone
@@ -72,8 +74,36 @@ def _run(
         _until(engine, events, lambda: not engine.driver.busy)
     if engine.driver.problem is not None:
         raise engine.driver.problem
+    _until(engine, events, lambda: not engine.forgetting.busy)
     assert run.number is not None
     return engine.ledger.cycles.get(run.number)
+
+
+def forget(
+    loaded: Loaded, query: str, confirm: Callable[[dict[str, Any]], bool], by: str = "foreground", ports: Ports | None = None
+) -> dict[str, Any] | None:
+    """Forget what ``query`` means, once ``confirm`` has seen the plan; None when it says no. See ``Engine.forget``.
+
+    Raises SleepdError when the state directory is in use, NotFoundError when nothing matches.
+    """
+    events: queue.SimpleQueue[LoopEvent] = queue.SimpleQueue()
+    with StateLock(loaded.directories.state, "sleepd forget"):
+        engine = Engine(loaded, events.put, ports or Ports(environment=dict(os.environ)))
+        try:
+            engine.start()
+            engine.look_at_buffers(at_once=True)
+            plan = forget_plan.find(engine.ledger, engine.context.store, query)
+            if not confirm(forget_plan.document(engine.ledger, plan)):
+                return None
+            numbers: list[int] = []
+            failures: list[SleepdError] = []
+            engine.forget(plan, by, numbers.append, failures.append)
+            _until(engine, events, lambda: bool(numbers or failures))
+            if failures:
+                raise failures[0]
+            return forgetting.outcome(engine.ledger, numbers[0])
+        finally:
+            engine.close()
 
 
 def _until(engine: Engine, events: queue.SimpleQueue[LoopEvent], done: Callable[[], bool]) -> None:

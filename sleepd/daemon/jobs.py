@@ -12,15 +12,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sleepd import durable
+from sleepd import durable, fixed_items, retention
 from sleepd.adapter.verify import CANARY_TOKENS
 from sleepd.errors import StoreError
 from sleepd.ledger import Ledger
 from sleepd.records import BaseModel, CycleKind, Experience, ScreenVerdict
 
 FORMAT = 1
+# So many cycles back probes are read, for the job and to tell what is due: years of them would cost the resident its memory.
+PROBE_NIGHTS, HISTORY_NIGHTS = 30, 100
 RESULT = "result"
 CHECKPOINT = "checkpoint"
+FORGET = "forget.jsonl"
 _STAGING = re.compile(r"\.staging-.*|\.doomed-.*")
 
 
@@ -49,10 +52,13 @@ def write(jobs: Path, order: JobOrder, ledger: Ledger) -> Path:
             if leftover.exists():
                 shutil.rmtree(leftover)
         staging.mkdir()
-        files = {
+        files: dict[str, Iterable[dict[str, Any]]] = {
             "experiences.jsonl": _experience_lines(ledger, order),
-            "cards.jsonl": _card_lines(ledger),
-            "probes.jsonl": [{"card_id": p.card_id, "cycle": p.cycle, "recalled": p.recalled} for p in ledger.cards.probes()],
+            "cards.jsonl": _card_lines(ledger, order),
+            "vetoed_dreams.jsonl": [{"id": dream_id} for dream_id in ledger.dreams.vetoed()],
+            "probes.jsonl": ledger.cards.probes_since(order.cycle - PROBE_NIGHTS),
+            **{f"{name}.jsonl": _fixed_item_lines(order, name) for name in fixed_items.NAMES},
+            FORGET: [vars(card) for card in ledger.forgetting.to_ask_for()] if order.kind == "deep" else [],
         }
         hashes = {name: _write_lines(staging / name, lines) for name, lines in files.items()}
     except OSError as error:
@@ -80,6 +86,11 @@ def read_result(job_dir: Path) -> tuple[dict[str, object], str]:
     """The result document and its sha256. Raises StoreError."""
     path = job_dir / RESULT / "result.json"
     return _read_json(path), durable.sha256_file(path)
+
+
+def count_lines(path: Path) -> int:
+    """How many entries a file of the job holds; 0 when the job has no such file."""
+    return sum(1 for line in path.read_bytes().splitlines() if line) if path.is_file() else 0
 
 
 def clean(jobs: Path, keep: str | None) -> list[str]:
@@ -147,16 +158,37 @@ def _verdict(verdict: ScreenVerdict) -> dict[str, Any]:
     }
 
 
-def _card_lines(ledger: Ledger) -> list[dict[str, Any]]:
+def _card_lines(ledger: Ledger, order: JobOrder) -> list[dict[str, Any]]:
+    """The living cards. ``due``: tonight's to ask for and to replay."""
     summaries = ledger.cards.probe_summaries()
+    living = ledger.cards.living()
     lines = []
-    for card in ledger.cards.living():
+    asked = _due(ledger, [card.id for card in living], order)
+    for card in living:
         probes = summaries.get(card.id)
         known = (
             {"best": probes.best, "last": probes.last, "probes": probes.probes} if probes else {"best": False, "last": None, "probes": 0}
-        )
-        lines.append({**asdict(card), **known})
+        ) | {"misses": probes.misses if probes else 0}
+        lines.append({**vars(card), **known, "due": card.id in asked})
     return lines
+
+
+def _due(ledger: Ledger, ids: list[str], order: JobOrder) -> frozenset[str]:
+    """Probes are read only where there are so many cards that a choice is to be made."""
+    if len(ids) <= retention.EVERY_CARD:
+        return frozenset(ids)
+    return retention.due(ledger.cards.histories(ids, order.cycle - HISTORY_NIGHTS), _julian_day(order.created), order.cycle)
+
+
+def _julian_day(moment: datetime) -> float:
+    """Days as SQLite's ``julianday`` counts them."""
+    return moment.timestamp() / 86400 + 2440587.5
+
+
+def _fixed_item_lines(order: JobOrder, name: fixed_items.Name) -> list[dict[str, Any]]:
+    """The job holds its own copy: what is edited during the night counts for the next one."""
+    path = fixed_items.source(str(order.training.get(f"{name}_file") or ""), name)
+    return [item.document() for item in fixed_items.read(path, name)]
 
 
 def _write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> str:

@@ -183,7 +183,7 @@ class Service:
 
     def _on_request(self, pending: Pending) -> None:
         self._commands.handle(pending)
-        if pending.request.command in ("resume", "reload"):
+        if pending.request.command in ("resume", "reload", "forget"):
             self._decide_later(0.0)
 
     def _on_alarm(self, reason: str) -> None:

@@ -26,15 +26,24 @@ def status(engine: Engine, generation: int) -> dict[str, Any]:
         "next_phase_change": None if phase.next_change is None else phase.next_change.isoformat(),
         "decision": decision_document(engine.decide()),
         "totals": {"experiences": totals.experiences, "usable": totals.usable, "new": totals.new},
+        "sleep_debt": _debt(engine),
+        "pace": asdict(engine.pace()),
         "cycle": None if engine.driver.run is None else run_document(engine.driver.run),
         "active": _active(engine),
         "last_cycle": None if last is None else {"id": cycle_id(last.number), "verdict": last.verdict, "reasons": list(last.reasons)},
         "inference": engine.inference.document(),
         "quarantine": engine.ledger.quarantine.count(),
+        "still_in_the_weights": engine.ledger.forgetting.still_in_the_weights(),
+        "stubborn": engine.ledger.cards.count("stubborn"),
         "config_generation": generation,
         "paused": engine.ledger.values.get("paused") is not None,
         "errors": engine.errors(),
     }
+
+
+def _debt(engine: Engine) -> dict[str, Any]:
+    debt = engine.debt()
+    return {**asdict(debt), "hours": round(debt.hours, 1), "reasons": list(debt.reasons)}
 
 
 def decision_document(decision: Decision) -> dict[str, Any]:

@@ -35,9 +35,9 @@ def judge(context: Context, run: Run) -> Any:
 
     def task() -> Judged:
         result, _ = jobs.read_result(job_dir)
-        earlier = sum(1 for line in (job_dir / "cards.jsonl").read_text(encoding="utf-8").splitlines() if line)
         candidate = job_dir / jobs.RESULT / "adapter"
-        return Judged(result, gate.judge(result, limits, expected.expect(jobs.read(job_dir), candidate, earlier)))
+        earlier, forgotten = jobs.count_lines(job_dir / "cards.jsonl"), jobs.count_lines(job_dir / jobs.FORGET)
+        return Judged(result, gate.judge(result, limits, expected.expect(jobs.read(job_dir), candidate, earlier, forgotten)))
 
     return task
 

@@ -1,6 +1,7 @@
 """Chat exports as exchanges: OpenAI ``messages`` and ChatML ``text``, one conversation an object.
 
-A person's message and the reply that follows it are one exchange; a reply to nobody is none.
+A person's message and the reply that follows it are one exchange; a reply to nobody is none. Exports have no
+times, so each exchange keeps its place in the conversation as ``metadata["turn"]``, from 0.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ def exchanges(value: object, session: int, scorer: ConversationalSalienceScorer)
     assert isinstance(value, dict)  # is_chat said so
     turns = _messages(value["messages"]) if isinstance(value.get("messages"), list) else _CHATML.findall(value["text"])
     found = []
-    for prompt, response in _pairs(turns):
+    for turn, (prompt, response) in enumerate(_pairs(turns)):
         salience = scorer.score(prompt, response)
-        found.append(Experience(experience_id(prompt, response), prompt, response, salience, session, metadata={"source": "chat export"}))
+        metadata = {"source": "chat export", "turn": turn}
+        found.append(Experience(experience_id(prompt, response), prompt, response, salience, session, metadata=metadata))
     if not found:
         raise Malformed("is a conversation without a message of the user")
     return found

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sleepd.experience.privacy import SENSITIVE, findings
 from sleepd.experience.prose import sentences, words
+from sleepd.experience.takebacks import ended
 
 LONGEST_OWN = 2000  # characters; nobody says more than this in one go, so it was pasted
 _LONGEST_READ = 20 * LONGEST_OWN  # what is pasted is not even searched for its end
@@ -51,6 +52,9 @@ _UNCERTAIN = re.compile(
 _NEGATED = re.compile(
     r"\b(?:not|never|no longer|nor|neither|hardly|barely|used to|almost|nearly|anymore|any more|without|no)\b|n['’]t\b|\bcannot\b"
 )
+_ENDS = re.compile(
+    r"\b(?:moved (?:away from|out of)|(?:stopped|quit|gave up|given up) (?:playing|working)|(?:quit|left|lost) (?:my|h\w+|their) job)\b"
+)
 _COULD = re.compile(r"\b(?:could|can|may)\b(?! (?:eat|play|call)\b)")
 
 _LEAD = re.compile(
@@ -89,12 +93,16 @@ _ASIDE = re.compile(r"^(?:[Hh]i|[Hh]ello|[Hh]ey)[ ,]+[^\W\d_]+[,!.]\s+")
 
 @dataclass(frozen=True)
 class Clause:
-    """``text``: a bare statement; ``quote``: the sentence as the user wrote it; ``marked``: the user stressed it."""
+    """``text``: a bare statement; ``quote``: the sentence as the user wrote it; ``marked``: the user stressed it.
+
+    ``over``: the user says that ``text`` was so and is no longer.
+    """
 
     text: str
     quote: str
     marked: bool
     corrects: bool
+    over: bool = False
 
 
 def own_words(message: str) -> str:
@@ -117,13 +125,22 @@ def statements(message: str) -> Iterator[tuple[Clause, ...]]:
         if SENSITIVE.search(sentence) or findings(sentence):
             continue
         lead = _lead(sentence)
-        body = _CONTRAST.sub("", _TRAILING.sub("", sentence[len(lead) :]))
+        whole = _TRAILING.sub("", sentence[len(lead) :])
+        body = whole if ended(whole) else _CONTRAST.sub("", whole)
         if not body or _UNCERTAIN.search(body.replace("’", "'")):
             continue
         marked = bool(re.search(r"(?i)\b(?:remember|important|don['’]t forget|keep in mind|do not forget|note)\b", lead + sentence[-30:]))
         corrects = bool(re.search(r"(?i)\b(?:no|nope|actually|correction|sorry|oops|mistake|wrong|misspoke|meant)\b", lead))
-        texts = [body, *_parts(body)]
-        yield tuple(Clause(text, sentence, marked, corrects) for text in texts if not _NEGATED.search(text) and not _COULD.search(text))
+        yield tuple(Clause(text, sentence, marked, corrects, over) for text, over in _readings([body, *_parts(body)]))
+
+
+def _readings(texts: list[str]) -> Iterator[tuple[str, bool]]:
+    """What is stated, and (with True) what is said to be over; what is only denied is neither."""
+    for text in texts:
+        if not _NEGATED.search(text) and not _COULD.search(text) and not _ENDS.search(text):
+            yield text, False
+        elif (before := ended(text)) and not _NEGATED.search(before) and not _COULD.search(before):
+            yield before, True
 
 
 def _lead(sentence: str) -> str:

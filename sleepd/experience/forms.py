@@ -122,8 +122,15 @@ _NO_NOUN = (NO_VALUE - {"best", "good", "great"}) | {"name", "only", "own", "who
 _SAME = {  # what the named relations are also called
     "hometown": "city", "home town": "city", "town": "city", "profession": "job", "occupation": "job", "employer": "company",
     "favorite food": "food", "favorite dish": "food", "favorite meal": "food", "favorite color": "color", "favorite hobby": "hobby",
-    "favorite instrument": "instrument", "nickname": "nickname",
+    "favorite instrument": "instrument", "residence": "city", "home": "city", "location": "city", "place of residence": "city",
+    "workplace": "company", "firm": "company", "date of birth": "birthday", "birthdate": "birthday", "musical instrument": "instrument",
 }  # fmt: skip
+
+
+def relation_name(noun: str) -> str:
+    """The one name of a relation that people call by several nouns ("profession": job)."""
+    plain = noun.replace("favourite", "favorite").replace("colour", "color")
+    return _SAME.get(plain, plain)
 
 
 @dataclass(frozen=True)
@@ -225,7 +232,7 @@ def _apply(form: Form, text: str) -> Match | None:
         named = form.noun(groups["x"])
         if named is None:
             return None
-        relation = _SAME.get(named, named)
+        relation = relation_name(named)
     value = form.check(groups["v"])
     if value is None:
         return None

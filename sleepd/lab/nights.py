@@ -6,21 +6,28 @@ real gate. What a rejected night did not learn is told to the next one again, as
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sleepd import cardlife
 from sleepd.adapter import gate
 from sleepd.adapter.expected import expect
 from sleepd.base_model import identify
 from sleepd.config.schema import Config
+from sleepd.errors import BadDataError
+from sleepd.lab import own_items
+from sleepd.lab.days import Day
+from sleepd.lab.diary import Night
 from sleepd.lab.measure import Examiner, Standing
+from sleepd.lab.probes import Probes
 from sleepd.night import job as jobs
 from sleepd.night import run as night
 from sleepd.night.progress import Reporter
@@ -29,46 +36,32 @@ from sleepd.records import Experience, GateReport, ScreenVerdict
 LIVING = ("learning", "graduated", "fading", "stubborn")
 
 
-@dataclass(frozen=True)
-class Day:
-    """What was lived through on one day: exchanges with what the screen made of them."""
-
-    rows: tuple[tuple[Experience, ScreenVerdict], ...]
-
-
 @dataclass
 class Memory:
-    """What the ledger would hold between nights."""
+    """What the ledger would hold between nights. ``wordings``: card id -> questions that somebody brought to train it with.
+
+    ``forgetting``: cards that a deep night must end unable to say.
+    """
 
     living_adapter: Path | None = None
     cards: dict[str, dict[str, Any]] = field(default_factory=dict)
     untrained: list[tuple[Experience, ScreenVerdict]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Night:
-    """One night's outcome. ``seconds`` is the child's work alone, not the laboratory's examination."""
-
-    number: int
-    report: GateReport
-    seconds: float
-    result: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Run:
-    """All nights of one seed. ``standings[0]`` is the bare base, ``standings[i]`` after night i."""
-
-    seed: int
-    nights: tuple[Night, ...]
-    standings: tuple[Standing, ...]
-    peak_mb: float
+    wordings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    forgetting: list[dict[str, Any]] = field(default_factory=list)
 
 
 def write_job(
-    directory: Path, number: int, memory: Memory, config: Config, model: Path, cache: Path, seed: int, kind: str = "light"
+    directory: Path,
+    number: int,
+    memory: Memory,
+    config: Config,
+    model: Path,
+    cache: Path,
+    seed: int,
+    kind: str = "light",
+    ablate: str = "",
 ) -> Path:
-    """A job directory as the daemon writes it, from the laboratory's memory."""
+    """A job directory as the daemon writes it, from the laboratory's memory. ``ablate``: a part of the night to leave out."""
     shutil.rmtree(directory, ignore_errors=True)  # a leftover of an interrupted run is made anew
     directory.mkdir(parents=True)
     document: dict[str, Any] = {
@@ -81,7 +74,7 @@ def write_job(
         "dtype": config.training.dtype,
         "threads": config.training.threads,
         "seed": seed * 1000 + number,
-        "training": config.training.model_dump(),
+        "training": config.training.model_dump() | ({"ablate": ablate} if ablate else {}),
         "gate": config.gate.model_dump(),
         "living_adapter": str(memory.living_adapter) if memory.living_adapter else None,
         "cache_dir": str(cache),
@@ -97,6 +90,12 @@ def write_job(
     (directory / "experiences.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     known = [card for card in memory.cards.values() if card["status"] in LIVING]
     (directory / "cards.jsonl").write_text("".join(json.dumps(card) + "\n" for card in known))
+    own_items.write(directory, config)
+    if memory.wordings:
+        brought = [{"card_id": card, "train": list(questions)} for card, questions in memory.wordings.items()]
+        (directory / "wordings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in brought))
+    if kind == "deep" and memory.forgetting:
+        (directory / "forget.jsonl").write_text("".join(json.dumps(card) + "\n" for card in memory.forgetting))
     return directory
 
 
@@ -109,40 +108,83 @@ def remember(memory: Memory, job_dir: Path, result: Mapping[str, Any]) -> None:
     """An accepted night: its adapter lives on, its cards and probes are kept, its experiences are done."""
     memory.living_adapter = job_dir / "result" / "adapter"
     for card in result["cards"]:
-        before = memory.cards.get(card["id"], {"best": False, "probes": 0})
+        before = memory.cards.get(card["id"], {"best": False, "probes": 0, "status": "new", "misses": 0})
         recalled = bool(card["recalled"])
-        memory.cards[card["id"]] = {**card, "best": before["best"] or recalled, "last": recalled, "probes": before["probes"] + 1}
+        lived = cardlife.Life(before["status"], before.get("misses", 0))
+        taught = card.get("taught", card["id"] not in memory.cards)
+        happening: cardlife.Happening = "corrected" if card["status"] == "superseded" else "taught" if taught else "probed"
+        life = cardlife.after(lived, happening, recalled=recalled)
+        counted = {"best": before["best"] or recalled, "last": recalled, "probes": before["probes"] + 1, **vars(life)}
+        memory.cards[card["id"]] = {**card, **counted}
     used = set(result["experiences_used"])
     memory.untrained = [row for row in memory.untrained if row[0].id not in used]
 
 
-def run_nights(
-    days: Sequence[Day], facts_a_day: int, examiner: Examiner, config: Config, out: Path, cache: Path, seed: int, say: Callable[[str], None]
-) -> Run:
-    """Live the days and sleep the nights; after each, examine everything told so far."""
-    memory = Memory()
-    standings = [examiner.examine(None, len(examiner.probes))]
-    nights = []
-    for number, day in enumerate(days, 1):
-        memory.untrained += day.rows
-        earlier = sum(card["status"] in LIVING for card in memory.cards.values())
-        directory = write_job(out / f"night_{number:03d}", number, memory, config, examiner.model_dir, cache, seed)
+class ProductionNights:
+    """Sleeps as the daemon lets a model sleep. ``gated`` False lives with every candidate, whatever the gate says of it."""
+
+    def __init__(
+        self, config: Config, model: Path, cache: Path, out: Path, seed: int, memory: Memory, ablate: str = "", gated: bool = True
+    ) -> None:
+        self.config, self.model, self.cache, self.out, self.seed = config, model, cache, out, seed
+        self.memory, self.ablate, self.gated = memory, ablate, gated
+
+    def sleep(self, number: int, day: Day, kind: str = "light") -> Night:
+        """One night after ``day``: job, child, gate, and what is remembered of it."""
+        self.memory.untrained += day.rows
+        earlier = sum(card["status"] in LIVING for card in self.memory.cards.values())
+        directory = self.out / f"night_{number:03d}"
+        write_job(directory, number, self.memory, self.config, self.model, self.cache, self.seed, kind, self.ablate)
+        reset_peak()
         started = time.monotonic()
-        with (directory / "progress.jsonl").open("w") as pipe:
-            published = night.run(jobs.load(directory), Reporter(pipe))
+        try:
+            with (directory / "progress.jsonl").open("w") as pipe:
+                published = night.run(jobs.load(directory), Reporter(pipe))
+        except BadDataError as error:
+            return Night(number, "skipped", (error.message,), time.monotonic() - started, 0.0, 0)
         result = json.loads((published / "result.json").read_text())
-        report = judge(directory, result, config, earlier)
+        report = judge(directory, result, self.config, earlier)
         seconds = time.monotonic() - started
-        if report.accepted:
-            remember(memory, directory, result)
-        nights.append(Night(number, report, seconds, result))
-        standing = examiner.examine(memory.living_adapter, number * facts_a_day)
-        standings.append(standing)
-        verdict = "accepted" if report.accepted else "rejected: " + "; ".join(report.reasons)
-        last = standing.recall((number - 1) * facts_a_day, number * facts_a_day)
-        say(
-            f"night {number:2d}  last {last:.2f}  all {standing.recall(0, number * facts_a_day):.2f}  known {standing.known:.3f}"
-            f"  text {standing.text_loss / standings[0].text_loss - 1:+.2%}  leak {standing.leak:.3f}  {seconds:.0f} s  {verdict}"
-        )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Run(seed, tuple(nights), tuple(standings), round(peak, 1))
+        if report.accepted or not self.gated:
+            remember(self.memory, directory, result)
+        verdict = "accepted" if report.accepted else "rejected" if self.gated else "accepted against the gate"
+        return Night(number, verdict, tuple(report.reasons), seconds, result["peak_memory_mb"], result["training"]["tokens"])
+
+    def forget(self, card_ids: Collection[str]) -> None:
+        """Take cards, and what is still to be told of them, out of memory; the next deep night takes them out of the weights."""
+        gone = [self.memory.cards.pop(card_id) for card_id in card_ids]
+        self.memory.forgetting += [{**card, "status": "forgotten"} for card in gone]
+        self.memory.untrained = [row for row in self.memory.untrained if not {card.id for card in row[1].cards} & set(card_ids)]
+
+    def examine(self, examiner: Examiner, asked: Sequence[Probes]) -> Standing:
+        return examiner.examine(self.memory.living_adapter, asked)
+
+    def save(self) -> dict[str, Any]:
+        """What the next night needs to know, as JSON; the adapter by its path inside ``out``."""
+        living = self.memory.living_adapter
+        return {
+            "living_adapter": str(living.relative_to(self.out)) if living else None,
+            "cards": self.memory.cards,
+            "untrained": [experience.id for experience, _ in self.memory.untrained],
+        }
+
+    def restore(self, saved: Mapping[str, Any], lived: Sequence[Day]) -> None:
+        """Go on from what ``save`` gave after the days ``lived``."""
+        living, waiting = saved["living_adapter"], set(saved["untrained"])
+        self.memory.living_adapter = self.out / living if living else None
+        self.memory.cards = dict(saved["cards"])
+        self.memory.untrained = [row for day in lived for row in day.rows if row[0].id in waiting]
+
+
+def peak_mb() -> float:
+    """The most memory this process held since ``reset_peak``, in MB."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+def reset_peak() -> None:
+    """Start the kernel's high-water mark of this process anew, so that each night reports its own peak.
+
+    Where the kernel has no such switch the mark stays that of the whole process: never too low.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")

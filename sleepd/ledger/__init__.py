@@ -7,7 +7,8 @@ It stores and answers; it judges nothing, and it never touches an adapter, a buf
 from sleepd.ledger.cards import CardLedger, Probe, ProbeSummary
 from sleepd.ledger.cycles import CycleLedger, CycleRow, StepRow
 from sleepd.ledger.decisions import DecisionLedger, DecisionRow
-from sleepd.ledger.experiences import ExperienceLedger
+from sleepd.ledger.experiences import ExperienceLedger, Told
+from sleepd.ledger.forgetting import Forget, ForgettingLedger, ForgottenCard
 from sleepd.ledger.ledger import Ledger
 from sleepd.ledger.quarantine import QuarantineLedger, QuarantineRow
 from sleepd.ledger.sources import SourceLedger, SourceState
@@ -20,6 +21,9 @@ __all__ = [
     "DecisionLedger",
     "DecisionRow",
     "ExperienceLedger",
+    "Forget",
+    "ForgettingLedger",
+    "ForgottenCard",
     "Ledger",
     "Probe",
     "ProbeSummary",
@@ -28,5 +32,6 @@ __all__ = [
     "SourceLedger",
     "SourceState",
     "StepRow",
+    "Told",
     "ValueLedger",
 ]

@@ -98,6 +98,10 @@ class CycleLedger:
             raise self._unknown(number)
         return row
 
+    def mentioning(self, text: str) -> list[CycleRow]:
+        """Finished cycles whose summary holds ``text``, such as a card's id, oldest first."""
+        return [_cycle(row) for row in self._db.rows("SELECT * FROM cycles WHERE instr(summary, ?) ORDER BY number", (text,))]
+
     def committed(self, limit: int | None = None) -> list[CycleRow]:
         """Committed cycles, newest first."""
         rows = self._db.rows(
@@ -116,6 +120,16 @@ class CycleLedger:
 
     def last_finished(self) -> CycleRow | None:
         return self._first("WHERE finished_at IS NOT NULL ORDER BY number DESC LIMIT 1")
+
+    def last_times(self) -> tuple[int, datetime, datetime] | None:
+        """Number, start and end of the last finished cycle, without its report."""
+        row = self._db.row("SELECT number, started_at, finished_at FROM cycles WHERE finished_at IS NOT NULL ORDER BY number DESC LIMIT 1")
+        return None if row is None else (row["number"], moment(row["started_at"]), moment(row["finished_at"]))
+
+    def verdicts(self, limit: int) -> list[str]:
+        """How the last cycles ended, newest first."""
+        rows = self._db.rows("SELECT verdict FROM cycles WHERE verdict IS NOT NULL ORDER BY number DESC LIMIT ?", (limit,))
+        return [row["verdict"] for row in rows]
 
     def last_committed(self) -> CycleRow | None:
         return self._first("WHERE verdict = 'committed' ORDER BY number DESC LIMIT 1")

@@ -58,6 +58,11 @@ class Database:
         found = self.rows(sql, parameters)
         return found[0] if found else None
 
+    def each(self, sql: str, parameters: Sequence[Value] = ()) -> Iterator[sqlite3.Row]:
+        """Rows one by one, for a table that does not fit a small machine's memory. Write nothing while it is read."""
+        with self._explained():
+            yield from self.connection.execute(sql, parameters)
+
     def run(self, sql: str, parameters: Sequence[Value] = ()) -> int:
         """Execute one write; returns how many rows it touched."""
         with self._explained():
@@ -67,6 +72,16 @@ class Database:
         """Execute one write for many rows, all of them or none; returns how many it touched."""
         with self.transaction(), self._explained():
             return self.connection.executemany(sql, parameters).rowcount
+
+    def compact(self) -> bool:
+        """Rewrite the file without what was deleted from it, and empty the log beside it.
+
+        False when a reader still holds an older state open: the log keeps its old pages until it is tried again.
+        """
+        with self._explained():
+            self.connection.execute("VACUUM")
+            busy = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return busy is None or busy[0] == 0
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -106,7 +121,9 @@ class Database:
             )
 
     def _prepare(self) -> None:
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"journal_size_limit = {WAL_LIMIT_BYTES}"):
+        # secure_delete: what is deleted is overwritten, because some of it is what a person wants forgotten
+        settings = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
+        for pragma in (*settings, f"journal_size_limit = {WAL_LIMIT_BYTES}"):
             self.row(f"PRAGMA {pragma}")
         if self._version() < VERSION:
             with self.transaction():

@@ -10,9 +10,10 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
-from sleepd.ledger.database import Database, Value, stamp
+from sleepd.ledger.database import Database, Value, moment, stamp
 from sleepd.records import Card, Experience, Salience, ScreenVerdict, Totals
 
 BASE = "base"  # what a reply's ``adapter`` says when the base model alone made it
@@ -26,6 +27,17 @@ _INSERT = (
     f"INSERT INTO experiences ({_COLUMNS}, trained_by) VALUES ({', '.join('?' * 24)}, (SELECT cycle FROM trained WHERE experience_id = ?)) "
     "ON CONFLICT (id) DO NOTHING"
 )
+
+
+@dataclass(frozen=True)
+class Told:
+    """An exchange with what the ledger knows of it. ``trained_by``: the cycle that trained it, or None."""
+
+    experience: Experience
+    verdict: ScreenVerdict
+    source: str
+    added_at: datetime
+    trained_by: int | None
 
 
 class ExperienceLedger:
@@ -60,6 +72,53 @@ class ExperienceLedger:
         row = self._db.row("SELECT * FROM experiences WHERE id = ?", (experience_id,))
         return None if row is None else _verdict(row)
 
+    def told(self, experience_id: str) -> Told | None:
+        row = self._db.row("SELECT * FROM experiences WHERE id = ?", (experience_id,))
+        return None if row is None else _told(row)
+
+    def each_told(self) -> Iterator[Told]:
+        """Every exchange whose text is still here, oldest first, one by one."""
+        return (_told(row) for row in self._db.each("SELECT * FROM experiences WHERE response != '' OR prompt != '' ORDER BY seq"))
+
+    def untrained_cards(self) -> Iterator[tuple[Card, datetime]]:
+        """The facts of what no cycle has trained yet, with when they came in; a fact told twice comes twice."""
+        where = "usable = 1 AND with_cards = 1 AND trained_by IS NULL"
+        for row in self._db.each(f"SELECT cards, added_at FROM experiences WHERE {where} ORDER BY seq"):
+            yield from ((Card(**card), moment(row["added_at"])) for card in json.loads(row["cards"]))
+
+    def states(self, card_id: str) -> bool:
+        """Whether an exchange whose text is still here states this card."""
+        return self._db.row("SELECT 1 FROM experiences WHERE with_cards = 1 AND instr(cards, ?) LIMIT 1", (card_id,)) is not None
+
+    def forget(self, experience_id: str, kept: Iterable[Card], request: int) -> bool:
+        """Take the text of an exchange away, but for the sentences of the facts that are ``kept``; its id stays known.
+
+        False when the id is unknown. What was counted of it is counted anew: it is no example any more.
+        """
+        row = self._db.row("SELECT * FROM experiences WHERE id = ?", (experience_id,))
+        if row is None:
+            return False
+        stays = tuple(kept)
+        emptied: dict[str, Value] = {
+            "prompt": _storable("\n".join(dict.fromkeys(card.quote for card in stays))),
+            "response": "",
+            "metadata": "{}",
+            "tool_calls": "[]",
+            "prompt_key": _prompt_key(experience_id),
+            "example": False,
+            "usable": bool(stays),
+            "with_cards": bool(stays),
+            "reasons": json.dumps(["forgotten"]),
+            "cards": json.dumps([vars(card) for card in stays]),
+            "trimmed": None,
+            "forgotten": request,
+        }
+        values = {key: row[key] for key in row.keys()} | emptied  # noqa: SIM118  (a row iterates over its values)
+        with self._db.transaction():  # removed and added again, so that the triggers count it
+            self._db.run("DELETE FROM experiences WHERE id = ?", (experience_id,))
+            self._db.run(f"INSERT INTO experiences ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})", tuple(values.values()))
+        return True
+
     def pending(self, limit: int | None = None) -> list[tuple[Experience, ScreenVerdict]]:
         """Usable ones that no committed cycle has trained, highest salience first, then oldest first."""
         rows = self._db.rows(
@@ -76,14 +135,30 @@ class ExperienceLedger:
         )
         return [(_experience(row), _verdict(row)) for row in rows]
 
+    def waiting(self, after: datetime | None, among: int) -> list[tuple[Experience, ScreenVerdict]]:
+        """Pending ones of the last ``among`` that arrived, newest first; with ``after`` only what came in later."""
+        rows = self._db.rows(
+            "SELECT * FROM experiences WHERE seq > (SELECT COALESCE(MAX(seq), 0) FROM experiences) - ? "
+            "AND usable = 1 AND trained_by IS NULL AND added_at > ? ORDER BY seq DESC",
+            (among, "" if after is None else stamp(after)),
+        )
+        return [(_experience(row), _verdict(row)) for row in rows]
+
+    def waiting_since(self) -> datetime | None:
+        """When the oldest pending one came in."""
+        oldest = "SELECT MIN(seq) FROM experiences WHERE usable = 1 AND trained_by IS NULL"
+        row = self._db.row(f"SELECT added_at FROM experiences WHERE seq = ({oldest})")
+        return None if row is None else moment(row["added_at"])
+
     def tail(self, count: int) -> list[Experience]:
-        """The last ``count`` that arrived, oldest first."""
-        rows = self._db.rows("SELECT * FROM experiences ORDER BY seq DESC LIMIT ?", (count,))
+        """The last ``count`` that arrived, oldest first; those that were forgotten have no text to look at."""
+        rows = self._db.rows("SELECT * FROM experiences WHERE forgotten IS NULL ORDER BY seq DESC LIMIT ?", (count,))
         return [_experience(row) for row in reversed(rows)]
 
     def recent_replies(self, count: int) -> list[str]:
         """The replies of the last ``count`` that arrived, newest first."""
-        return [row["response"] for row in self._db.rows("SELECT response FROM experiences ORDER BY seq DESC LIMIT ?", (count,))]
+        query = "SELECT response FROM experiences WHERE forgotten IS NULL ORDER BY seq DESC LIMIT ?"
+        return [row["response"] for row in self._db.rows(query, (count,))]
 
     def mark_trained(self, ids: Iterable[str], cycle: int) -> None:
         """Note that committed ``cycle`` trained these; ids that are not recorded yet are remembered for when they are."""
@@ -149,6 +224,10 @@ def _row(experience: Experience, verdict: ScreenVerdict, source: str, at: str) -
         at,
         experience.id,
     )
+
+
+def _told(row: sqlite3.Row) -> Told:
+    return Told(_experience(row), _verdict(row), row["source"], moment(row["added_at"]), row["trained_by"])
 
 
 def _experience(row: sqlite3.Row) -> Experience:

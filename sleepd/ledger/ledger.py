@@ -10,7 +10,9 @@ from sleepd.ledger.cards import CardLedger
 from sleepd.ledger.cycles import CycleLedger
 from sleepd.ledger.database import Database
 from sleepd.ledger.decisions import DecisionLedger
+from sleepd.ledger.dreams import DreamLedger
 from sleepd.ledger.experiences import ExperienceLedger
+from sleepd.ledger.forgetting import ForgettingLedger
 from sleepd.ledger.quarantine import QuarantineLedger
 from sleepd.ledger.sources import SourceLedger
 from sleepd.ledger.values import ValueLedger
@@ -27,7 +29,9 @@ class Ledger:
         self.cards = CardLedger(database)
         self.cycles = CycleLedger(database)
         self.decisions = DecisionLedger(database)
+        self.dreams = DreamLedger(database)
         self.values = ValueLedger(database)
+        self.forgetting = ForgettingLedger(database, self.experiences, self.dreams)
 
     @classmethod
     def open(cls, path: Path, readonly: bool = False) -> Ledger:

@@ -156,5 +156,53 @@ COUNTS = (
     END""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (TABLES, COUNTS)
+# What deep cycles dreamt, and how likely a card's right answer was when it was last asked for.
+DREAMS = (
+    "ALTER TABLE probes ADD COLUMN loss REAL",
+    """CREATE TABLE dreams (
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        card_ids TEXT NOT NULL,
+        messages TEXT NOT NULL,
+        cycle INTEGER NOT NULL,
+        times INTEGER NOT NULL,
+        dreamt_at TEXT NOT NULL,
+        vetoed_by TEXT,
+        vetoed_at TEXT
+    ) WITHOUT ROWID""",
+    "CREATE INDEX dreams_latest ON dreams (cycle)",
+)
+
+# A card's life: which probes followed a night that taught the card, and what a person asked to forget. ``card`` of a
+# forgotten card holds what has to be asked for until the receipt, and nothing afterwards.
+LIFE = (
+    "ALTER TABLE probes ADD COLUMN taught INTEGER NOT NULL DEFAULT 0",
+    "UPDATE probes SET taught = 1 WHERE cycle = (SELECT MIN(first.cycle) FROM probes AS first WHERE first.card_id = probes.card_id)",
+    "ALTER TABLE experiences ADD COLUMN forgotten INTEGER",
+    """CREATE TABLE forgets (
+        number INTEGER PRIMARY KEY,
+        asked_at TEXT NOT NULL,
+        asked_by TEXT NOT NULL,
+        exchanges INTEGER NOT NULL,
+        seen INTEGER,
+        since INTEGER,
+        until INTEGER,
+        settled_at TEXT,
+        settled_by TEXT,
+        cleared_at TEXT,
+        removed TEXT NOT NULL DEFAULT '[]',
+        left_in TEXT NOT NULL DEFAULT '[]'
+    )""",
+    """CREATE TABLE forgotten_cards (
+        forget INTEGER NOT NULL REFERENCES forgets (number) ON DELETE CASCADE,
+        card_id TEXT NOT NULL,
+        card TEXT,
+        tries INTEGER,
+        extracted INTEGER,
+        base_extracted INTEGER,
+        PRIMARY KEY (forget, card_id)
+    ) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (TABLES, COUNTS, DREAMS, LIFE)
 VERSION = len(MIGRATIONS)

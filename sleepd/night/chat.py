@@ -1,7 +1,12 @@
-"""A model's chat format: how a question is put to it and where its answer ends."""
+"""A model's chat format: how a question is put to it and where its answer ends.
+
+What people and models write stays plain text: a role token inside a message is broken up before it is encoded, so
+that no message can end its own turn or begin another's.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,16 +23,23 @@ class ChatFormat:
 
     ``end_of_turn`` is the token that closes an answer. ``user_prefix`` is the text before a first
     user message and ``user_end`` the token that closes it: what a model needs to make up a user itself.
+    ``markup`` matches the tokens that mean something beyond their letters.
     """
 
     tokenizer: Any
     end_of_turn: int
     user_prefix: str
     user_suffix: str
+    markup: re.Pattern[str]
+
+    def plain(self, text: str) -> str:
+        """``text`` with a space in every token that would not be plain text: "<|im_end|>" becomes "< |im_end|>"."""
+        return self.markup.sub(lambda match: f"{match.group()[0]} {match.group()[1:]}", text)
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of the conversation up to where the answer begins."""
-        text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        said = [{**message, "content": self.plain(message["content"])} for message in messages]
+        text = self.tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def question(self, text: str) -> list[int]:
@@ -35,7 +47,7 @@ class ChatFormat:
 
     def answer(self, text: str) -> list[int]:
         """Token ids of an answer with its closing token, and nothing after it."""
-        return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.end_of_turn]
+        return [*self.tokenizer(self.plain(text), add_special_tokens=False)["input_ids"], self.end_of_turn]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of an answer, without its closing token."""
@@ -71,4 +83,11 @@ def chat_format(tokenizer: Any) -> ChatFormat:
             "the tokenizer has no end-of-turn token: its template closes an answer with plain text and eos_token is unset",
             "set eos_token in tokenizer_config.json",
         )
-    return ChatFormat(tokenizer, end, prefix, suffix)
+    return ChatFormat(tokenizer, end, prefix, suffix, _markup(tokenizer))
+
+
+def _markup(tokenizer: Any) -> re.Pattern[str]:
+    """The special tokens, and added ones that look like tags; added words and runs of spaces are ordinary text."""
+    added = {text for text in tokenizer.get_added_vocab() if re.fullmatch(r"<.+>|\[.+\]|\|.+\|", text)}
+    tokens = sorted({text for text in (*tokenizer.all_special_tokens, *added) if len(text) > 1}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, tokens)) if tokens else r"(?!)")

@@ -1,31 +1,37 @@
-"""Turns curated cards and conversations into training items: many wordings a card, contrasts, rehearsal."""
+"""Turns curated cards and conversations into the night's material: many wordings a card, contrasts, replay, rehearsal."""
 
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from sleepd.night import wordings
-from sleepd.night.chat import ChatFormat
+from sleepd.night import card_forms, wordings
+from sleepd.night.chat import ChatFormat, Message
+from sleepd.night.contrasts import contrast_pairs, names_of
 from sleepd.night.curate import Curated
+from sleepd.night.dream import Dream, dream
 from sleepd.night.fit import Material
-from sleepd.night.generate import generate
 from sleepd.night.items import Item, balanced, make_item
+from sleepd.night.job import KnownCard
 from sleepd.night.presets import FitSettings
 from sleepd.night.progress import Reporter
-from sleepd.night.rehearsal import Pool, rehearse
-from sleepd.night.score import is_refusal
+from sleepd.night.rehearsal import Pool, Rehearsed, rehearse
 from sleepd.night.wordings import Wording
 from sleepd.records import Card
 
-CONTRASTS_A_CARD = 20
-MOST_CONTRASTS = 400
-_FULL_NAME = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)\b")
-_FIRST = "Alda Brin Corin Dela Evan Fara Gorin Hedda Irena Jarek Kira Lorin Mirel Norin Orla Petr Runa Selma Tovin Ulla".split()
-_LAST = "Astor Belk Corvin Dunmore Eskil Farrow Gant Holt Ingram Jarvis Kerr Lowe Marsh Norden Orton Pell Rusk Stroud Thorne Wick".split()
+CONTRASTS_A_CARD = 80
+MOST_CONTRASTS = 2000
+MOST_EARLIER_CONTRASTS = 600
+MOST_REPLAYED = 2400  # wordings of earlier cards a night: about as many as its steps have room for
+CONVERSATIONS_A_CARD = 2
+PAIRS_A_CARD = 2  # two facts asked at once
+MORE_FOR_MISSED = 2  # a card that did not stick comes back with so many times the wordings in conversation and in pairs
+FORGOTTEN_WEIGHT = 3  # a card that failed its last probe is replayed so many times as often
+MOST_DREAMS = 200
+LONGEST_ASIDE = 48  # tokens
 
 
 @dataclass(frozen=True)
@@ -36,142 +42,127 @@ class Dataset:
     dev: dict[str, tuple[Wording, ...]]
     test: dict[str, tuple[Wording, ...]]
     reverse_test: dict[str, tuple[Wording, ...]]
+    dreams: tuple[Dream, ...] = ()
 
 
-def train_wordings(card: Card, rng: random.Random, distractors: Sequence[str], reversible: bool) -> list[Wording]:
-    """Sixteen or more wordings of the train family: direct, indirect, completion, yes/no, reverse."""
-    forms = wordings.forward(card.subject, card.relation, card.value, "train")
-    forms.append(wordings.finish(card.subject, card.relation, card.value))
-    other = [d for d in distractors if d.lower() != card.value.lower()]
-    if other:
-        forms += wordings.yes_no(card.subject, card.relation, card.value, rng.choice(other))
-    if reversible:
-        forms += wordings.reverse(card.subject, card.relation, card.value, "train")
-    return forms
+class Builder:
+    """Makes the items of one night. ``model`` is the bare base."""
 
+    def __init__(self, model: Any, chat: ChatFormat, pool: Pool, fit: FitSettings, seed: int, reporter: Reporter) -> None:
+        self.model, self.chat, self.pool, self.fit, self.reporter = model, chat, pool, fit, reporter
+        self.rng = random.Random(f"dataset-{seed}")
+        self.asides = [r for r in pool.train if r.prompt and len(r.item.ids) <= LONGEST_ASIDE]
 
-def test_wordings(card: Card) -> tuple[Wording, ...]:
-    """The four gate wordings: two direct and two indirect ones."""
-    forms = wordings.forward(card.subject, card.relation, card.value, "test")
-    direct = [w for w in forms if w.kind == "direct"][:2]
-    indirect = [w for w in forms if w.kind == "indirect"]
-    return (*direct, *indirect[:: max(1, len(indirect) - 1)][:2])
+    def item(self, key: str, question: str, answer: str, weight: float, before: Sequence[tuple[str, str]] = ()) -> list[Item]:
+        """One item, or none when it is too long. ``before``: exchanges of the conversation that came first."""
+        turns = [turn for asked, reply in before for turn in (("user", asked), ("assistant", reply))]
+        return self.conversation(key, [*turns, ("user", question), ("assistant", answer)], weight)
 
+    def conversation(self, key: str, turns: Sequence[tuple[str, str]], weight: float) -> list[Item]:
+        """Turns (role, content); the last one is the assistant's, and the loss lies on it alone."""
+        messages: list[Message] = [{"role": role, "content": content} for role, content in turns[:-1]]
+        made = make_item(self.chat, messages, turns[-1][1], key, weight=weight, max_tokens=self.fit.max_tokens)
+        return [made] if made is not None else []
 
-def dev_wordings(card: Card) -> tuple[Wording, ...]:
-    return tuple(wordings.forward(card.subject, card.relation, card.value, "dev"))
+    def taught(self, cards: Sequence[Card], forms: Mapping[str, Sequence[Wording]], missed: set[str]) -> list[Item]:
+        """Every wording in a fresh context; some in the middle of a conversation, and some two at once."""
+        items = [i for card in cards for f in forms[card.id] for i in self.item(card.id, f.question, f.answer, card.importance)]
+        if not self.fit.variety:
+            return items
+        direct = {card.id: [f for f in forms[card.id] if f.kind in ("direct", "indirect")] for card in cards}
+        for card in cards:
+            times = MORE_FOR_MISSED if card.id in missed else 1
+            for form in self._some(forms[card.id], CONVERSATIONS_A_CARD * times) if self.asides else ():
+                aside = self.rng.choice(self.asides)
+                items += self.item(card.id, form.question, form.answer, card.importance, [(aside.prompt, aside.answer)])
+            others = [other for other in cards if other.id != card.id]
+            for form in self._some(direct[card.id], PAIRS_A_CARD * times) if others else ():
+                both = card_forms.two_at_once(form, self.rng.choice(direct[self.rng.choice(others).id]))
+                items += self.item(card.id, both.question, both.answer, card.importance)
+        return items
 
+    def _some(self, forms: Sequence[Wording], count: int) -> list[Wording]:
+        return self.rng.sample(list(forms), min(count, len(forms)))
 
-def reversible_cards(model: Any, chat: ChatFormat, cards: Sequence[Card], every: Sequence[Card], reporter: Reporter) -> set[str]:
-    """Cards whose value belongs to one subject: in the ledger, and as far as the base knows.
+    def replay(self, due: Sequence[KnownCard], forms_of: Callable[[Card], list[Wording]]) -> list[Item]:
+        """Wordings of earlier cards: all of them while there is room, else a few of every card, more of those that failed."""
+        share = max(1, MOST_REPLAYED // max(1, len(due)))
+        items: list[Item] = []
+        for known in due:
+            forms = forms_of(known.card)
+            for _ in range(FORGOTTEN_WEIGHT if known.last is False else 1):
+                items += [
+                    i for f in self._some(forms, share) for i in self.item(known.card.id, f.question, f.answer, known.card.importance)
+                ]
+        return items
 
-    A base that names somebody when asked "who ..." has an owner of its own for the value; training
-    another answer to the same question would fight what it knows.
-    """
-    owners: dict[tuple[str, str], set[str]] = {}
-    for card in every:
-        owners.setdefault((card.relation, card.value.lower()), set()).add(card.subject.lower())
-    single = [c for c in cards if len(owners[c.relation, c.value.lower()]) == 1 and c.relation in wordings.RELATIONS]
-    if not single:
-        return set()
-    asked = [wordings.reverse(c.subject, c.relation, c.value, "train")[0].question for c in single]
-    answers = generate(model, [chat.question(q) for q in asked], chat.end_of_turn, 32, pause=reporter.checkpoint)
-    return {c.id for c, a in zip(single, answers, strict=True) if is_refusal(chat.decode(a.ids))}
-
-
-@dataclass(frozen=True)
-class Names:
-    """Parts of names to make up strangers from."""
-
-    first: tuple[str, ...]
-    last: tuple[str, ...]
-
-
-def names_of(pool: Pool, cards: Sequence[Card]) -> Names:
-    """Names as this base model would invent them, from its own rehearsal prompts, with those of the cards and a few more.
-
-    Strangers must look like everybody else: a contrast with odd names teaches to tell odd names apart.
-    """
-    found = [m for r in pool.train for m in _FULL_NAME.findall(r.prompt)] + [m for c in cards for m in _FULL_NAME.findall(c.subject)]
-    first, last = {f for f, _ in found}, {s for _, s in found}
-    return Names(tuple(sorted(first | set(_FIRST if len(first) < 20 else ()))), tuple(sorted(last | set(_LAST if len(last) < 20 else ()))))
-
-
-def stranger(card: Card, names: Names, rng: random.Random, taken: set[str]) -> str:
-    """Somebody else to ask the same about, mostly one who shares a part of the subject's name."""
-    match = _FULL_NAME.fullmatch(card.subject)
-    while True:
-        first, last = rng.choice(names.first), rng.choice(names.last)
-        if match and rng.random() < 0.8:
-            first, last = (match[1], last) if rng.random() < 0.5 else (first, match[2])
-        name = f"{first} {last}"
-        if name.lower() not in taken:
-            return name
-
-
-def contrast_pairs(
-    model: Any, chat: ChatFormat, cards: Sequence[Card], names: Names, count: int, rng: random.Random, reporter: Reporter
-) -> list[tuple[str, str]]:
-    """Questions of the same relation about somebody else, with the base's own greedy answer."""
-    taken = {card.subject.lower() for card in cards}
-    questions: dict[str, None] = {}
-    for index in range(count if cards else 0):
-        card = cards[index % len(cards)]
-        other = stranger(card, names, rng, taken)
-        forms = wordings.forward(other, card.relation, card.value, "train")
-        if rng.random() < 0.1:
-            forms = list(wordings.yes_no(other, card.relation, card.value, card.value))[:1]
-        questions[rng.choice(forms).question] = None
-    asked = list(questions)
-    answers = generate(model, [chat.question(q) for q in asked], chat.end_of_turn, 48, pause=reporter.checkpoint)
-    return [(q, text) for q, a in zip(asked, answers, strict=True) if (text := chat.decode(a.ids))]
+    def rehearsed(self, pairs: Sequence[tuple[str, str]]) -> tuple[Rehearsed, ...]:
+        return tuple(rehearse(self.model, self.chat, pairs, self.fit.max_tokens, self.reporter.checkpoint))
 
 
 def build(
-    model: Any, chat: ChatFormat, curated: Curated, pool: Pool, fit: FitSettings, seed: int, reporter: Reporter, *, relearn: bool = False
+    model: Any,
+    chat: ChatFormat,
+    curated: Curated,
+    pool: Pool,
+    fit: FitSettings,
+    seed: int,
+    reporter: Reporter,
+    *,
+    relearn: bool = False,
+    brought: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    vetoed: Collection[str] = (),
 ) -> Dataset:
-    """Build the night's material with ``model`` being the bare base. ``relearn``: earlier cards are taught as new ones are."""
-    rng = random.Random(f"dataset-{seed}")
-    earlier = [known.card for known in curated.living]
-    every = [*curated.cards, *earlier]
+    """Build the night's material with ``model`` being the bare base.
+
+    ``relearn``: earlier cards are taught as new ones are, and dreamt of, but for dreams that were ``vetoed``.
+    ``brought``: card id -> questions that somebody brought to train it with, instead of our own.
+    """
+    make = Builder(model, chat, pool, fit, seed, reporter)
+    rng = make.rng
+    again = [known for known in curated.living if relearn or known.card.status == "learning"]
+    returning = {known.card.id for known in again}
+    due = [known for known in curated.living if known.card.id not in returning and known.due] if fit.replay else []
+    taught = [*curated.cards, *(known.card for known in again)]
+    every = [*curated.cards, *(known.card for known in curated.living)]
     values: dict[str, list[str]] = {}
     for card in every:
         values.setdefault(card.relation, []).append(card.value)
-    reversible = reversible_cards(model, chat, every, every, reporter)
+    asked_backwards = [*taught, *(known.card for known in rng.sample(due, min(len(due), MOST_EARLIER_CONTRASTS)))]
+    reversible = card_forms.reversible_cards(model, chat, asked_backwards, every, reporter)
 
-    def items_of(cards: Sequence[Card]) -> list[Item]:
-        made: list[Item] = []
-        for card in cards:
-            for form in train_wordings(card, rng, values[card.relation], card.id in reversible):
-                message = [{"role": "user", "content": form.question}]
-                item = make_item(chat, message, form.answer, card.id, weight=card.importance, max_tokens=fit.max_tokens)
-                if item is not None:
-                    made.append(item)
-        return made
+    def forms_of(card: Card) -> list[Wording]:
+        if card.id in brought:
+            forms = card_forms.brought_wordings(card, brought[card.id])
+        else:
+            forms = card_forms.train_wordings(card, rng, values[card.relation], card.id in reversible, curated.negatives.get(card.id, ()))
+        return forms if fit.variety else forms[:1]
 
-    contrasts = min(MOST_CONTRASTS, CONTRASTS_A_CARD * len(curated.cards)) if fit.rehearsal else 0
-    pairs = contrast_pairs(model, chat, curated.cards, names_of(pool, every), contrasts, rng, reporter)
-    behaviour = [
-        make_item(
-            chat,
-            [{"role": "user", "content": e.prompt}],
-            e.reply,
-            f"example:{e.experience_id}",
-            weight=e.salience,
-            max_tokens=fit.max_tokens,
-        )
-        for e in curated.examples
-    ]
+    forms = {card.id: forms_of(card) for card in taught}
+    if fit.variety:
+        for card_id, more in card_forms.in_other_words(model, chat, forms, taught, reporter).items():
+            forms[card_id] += more
+    dreams = dream([card for card in every if card.status != "forgotten"], rng, MOST_DREAMS, vetoed) if relearn else ()
+    names = names_of(pool, every)
+    count = min(MOST_CONTRASTS, CONTRASTS_A_CARD * len(taught)) if fit.rehearsal else 0
+    pairs = contrast_pairs(model, chat, taught, every, names, count, rng, reporter)
+    count = min(MOST_EARLIER_CONTRASTS, CONTRASTS_A_CARD * len(due)) if fit.rehearsal else 0
+    earlier_pairs = contrast_pairs(model, chat, [known.card for known in rng.sample(due, len(due))], every, names, count, rng, reporter)
+    missed = {known.card.id for known in again if known.misses}
+    cards = make.taught(taught, forms, missed) + [i for d in dreams for i in make.conversation(f"dream:{d.id}", d.messages, 1.0)]
+    behaviour = [i for e in curated.examples for i in make.item(f"example:{e.experience_id}", e.prompt, e.reply, e.salience, e.history)]
     material = Material(
-        cards=tuple(balanced(items_of(every if relearn else curated.cards))),
-        replay=() if relearn else tuple(balanced(items_of(earlier))),
-        behaviour=tuple(balanced([item for item in behaviour if item is not None])),
+        cards=tuple(balanced(cards)),
+        replay=tuple(balanced(make.replay(due, forms_of))),
+        behaviour=tuple(balanced(behaviour)),
         rehearsal=pool.train,
-        contrast=tuple(rehearse(model, chat, pairs, fit.max_tokens, reporter.checkpoint)),
+        contrast=make.rehearsed(pairs),
+        earlier_contrast=make.rehearsed(earlier_pairs),
     )
     return Dataset(
         material,
-        dev={c.id: dev_wordings(c) for c in curated.cards},
-        test={c.id: test_wordings(c) for c in every},
+        dev={c.id: card_forms.dev_wordings(c) for c in taught},
+        test={c.id: card_forms.test_wordings(c) for c in every},
         reverse_test={c.id: tuple(wordings.reverse(c.subject, c.relation, c.value, "test")) for c in every if c.id in reversible},
+        dreams=dreams,
     )

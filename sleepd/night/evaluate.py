@@ -14,8 +14,7 @@ import torch
 
 from sleepd.night.chat import ChatFormat, Message
 from sleepd.night.generate import Generated, generate
-from sleepd.night.losses import hidden_states, kl_to_base, logits_at, text_loss
-from sleepd.night.rehearsal import Rehearsed, collate_rehearsed
+from sleepd.night.losses import text_loss
 from sleepd.night.score import recalled
 from sleepd.night.wordings import Wording
 
@@ -71,21 +70,6 @@ def text_losses(model: Any, encoded: Sequence[torch.Tensor], pause: Pause) -> li
         pause()
         losses.append(text_loss(model, ids.to(device)))
     return losses
-
-
-@torch.inference_mode()
-def divergences(model: Any, items: Sequence[Rehearsed], pad: int, pause: Pause) -> list[float]:
-    """KL(base || model) in nats a token over each item's answer, at the positions where the base's words are kept."""
-    device = next(model.parameters()).device
-    found: list[float] = []
-    for start in range(0, len(items), 32):
-        pause()
-        group = items[start : start + 32]
-        batch, top_ids, top_log_p = collate_rehearsed(group, pad)
-        hidden = hidden_states(model, batch.ids.to(device), batch.mask.to(device))
-        each = kl_to_base(logits_at(model, hidden, batch.rows, batch.columns), top_ids, top_log_p)
-        found += [max(0.0, float(part.mean())) for part in each.split([r.item.answer_tokens for r in group])]
-    return found
 
 
 def distinct_ngrams(replies: Sequence[str], n: int = 3) -> float:

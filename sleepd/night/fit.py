@@ -1,48 +1,52 @@
-"""Trains the adapter: new items with cross-entropy, rehearsal items with KL to the base, step by step.
+"""Trains the adapter: taught items with cross-entropy, rehearsed ones with KL to the base, step by step.
 
-Reads from top to bottom: plan, loop over epochs and steps, end with rehearsal.
-Can stop at any step and go on later from its checkpoint with the same result.
+What a step holds follows from the seed and the number of the step alone, so that a night that was stopped at any
+step goes on from its checkpoint with the same result.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
 
 from sleepd.durable import publish_dir, remove_dir, write_json
 from sleepd.night import lora
-from sleepd.night.items import Item, collate
-from sleepd.night.losses import answer_loss, hidden_states, kl_to_base, logits_at
+from sleepd.night.items import Item
+from sleepd.night.losses import answer_loss, kl_to_base, logits_at, packed_hidden_states
+from sleepd.night.packing import Packed, pack
 from sleepd.night.presets import FitSettings
 from sleepd.night.progress import Reporter, StopRequested
-from sleepd.night.rehearsal import Rehearsed, collate_rehearsed
+from sleepd.night.rehearsal import Rehearsed, divergences
 
-BEHAVIOUR_EPOCHS = 3
+T = TypeVar("T")
+BEHAVIOUR_EPOCHS = 3  # whole conversations are imitated a few times only: more would be parroting
+
+MINING_AT = (0.25, 0.5, 0.75)  # of the steps: when the contrasts that still leak are looked for
+HARD_SHARE = 0.1
 
 
 @dataclass
 class FitState:
-    """What a checkpoint holds besides tensors. ``done``: batches of the unfinished epoch (or final phase).
+    """What a checkpoint holds besides tensors. ``losses``: the cross-entropy of every step so far, nats a token.
 
-    ``taught_steps``: steps before the final phase, 0 until then.
+    ``hard``: the contrasts that were farthest from the base when last looked at, as indices.
     """
 
     step: int = 0
-    epoch: int = 0
-    done: int = 0
-    taught_steps: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    epoch_losses: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    hard: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ class FitResult:
 class Material:
     """What is trained: ``cards`` wordings of tonight's cards, ``replay`` of earlier ones, ``behaviour``, ``rehearsal``.
 
-    ``contrast`` is held to the base like rehearsal: the same relation asked about somebody else.
+    ``contrast`` is held to the base like rehearsal: what tonight's cards say, asked about somebody else.
+    ``earlier_contrast``: the same for the cards of earlier nights.
     """
 
     cards: tuple[Item, ...]
@@ -68,41 +73,92 @@ class Material:
     behaviour: tuple[Item, ...]
     rehearsal: tuple[Rehearsed, ...]
     contrast: tuple[Rehearsed, ...]
+    earlier_contrast: tuple[Rehearsed, ...] = ()
+
+
+class Stream(Generic[T]):
+    """Endless draws from ``items``: pass after pass, each shuffled anew. Position ``n`` always holds the same one."""
+
+    def __init__(self, items: Sequence[T], seed: str) -> None:
+        self._items, self._seed = items, seed
+        self._order: dict[int, list[int]] = {}
+
+    def take(self, start: int, count: int) -> list[T]:
+        size = len(self._items)
+        if not size:
+            return []
+        return [self._items[self._pass(n // size)[n % size]] for n in range(start, start + count)]
+
+    def _pass(self, number: int) -> list[int]:
+        if number not in self._order:
+            order = list(range(len(self._items)))
+            random.Random(f"{self._seed}-{number}").shuffle(order)
+            self._order = {k: v for k, v in self._order.items() if k >= number - 1} | {number: order}
+        return self._order[number]
 
 
 class Fit:
     """One night's training on ``model`` (with its adapter attached)."""
 
     def __init__(self, model: Any, material: Material, fit: FitSettings, seed: int, pad: int, reporter: Reporter, checkpoint: Path) -> None:
-        self.model, self.material, self.fit, self.seed, self.pad = model, material, fit, seed, pad
+        self.model, self.material, self.fit, self.pad = model, material, fit, pad
         self.reporter, self.checkpoint = reporter, checkpoint
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=fit.learning_rate, weight_decay=0.0)
         self.device = self.parameters[0].device
         self.state = FitState()
-        self.epochs = self._epochs()
-        self.planned = max(1, sum(math.ceil(len(self._items_of(epoch)) / fit.batch_size) for epoch in range(self.epochs)))
-        self.final = self._final_steps(self.planned)
+        self.old_a_step = fit.batch_size // 2 if material.replay else 0
+        self.new_a_step = fit.batch_size - self.old_a_step if material.cards else 0
+        self.epochs, self.steps = self._plan()
+        self.seed = seed
+        mined = bool(material.contrast) and fit.rehearsal
+        self.mining = {round(share * self.steps) for share in MINING_AT} if mined else set()
+        self.new = Stream(material.cards, f"{seed}-new")
+        self.old = Stream(material.replay, f"{seed}-old")
+        self.behaviour = Stream(material.behaviour, f"{seed}-behaviour")
+        self.contrast = Stream(material.contrast, f"{seed}-contrast")
+        self.earlier_contrast = Stream(material.earlier_contrast, f"{seed}-earlier-contrast")
+        self.pool = Stream(material.rehearsal, f"{seed}-rehearsal")
 
-    def _epochs(self) -> int:
-        """The configured number; a night of few facts takes more, so that it has ``min_steps`` steps to learn them."""
-        facts = len(self.material.cards) + self._replayed()
-        if not facts:
-            return min(self.fit.epochs, BEHAVIOUR_EPOCHS)
-        return max(self.fit.epochs, math.ceil(self.fit.min_steps / math.ceil(facts / self.fit.batch_size)))
+    def _plan(self) -> tuple[int, int]:
+        """Epochs and steps. Half of every batch is counted for earlier cards whether there are some or not: a night's cost stays flat."""
+        fit, cards = self.fit, len(self.material.cards) or len(self.material.replay)
+        if not cards:
+            epochs = min(fit.epochs, BEHAVIOUR_EPOCHS)
+            return epochs, max(1, math.ceil(epochs * len(self.material.behaviour) / fit.batch_size))
+        return fit.epochs, max(1, fit.min_steps, math.ceil(fit.epochs * cards / (fit.batch_size - fit.batch_size // 2)))
 
-    def _replayed(self) -> int:
-        """Earlier items an epoch: as many as tonight's, so that a night's cost stays flat."""
-        return min(len(self.material.replay), max(len(self.material.cards), self.fit.batch_size))
+    def _taught(self, step: int) -> list[Item]:
+        """The items of one step: new cards, earlier ones, and conversations spread evenly over the night."""
+        conversations = min(self.epochs, BEHAVIOUR_EPOCHS) * len(self.material.behaviour)
+        first, end = (conversations * s // self.steps for s in (step, step + 1))
+        return [
+            *self.new.take(step * self.new_a_step, self.new_a_step),
+            *self.old.take(step * self.old_a_step, self.old_a_step),
+            *self.behaviour.take(first, end - first),
+        ]
 
-    def _items_of(self, epoch: int) -> list[Item]:
-        """One epoch's items, shuffled. Whole conversations are imitated a few times only: more would be parroting."""
-        rng = random.Random(f"{self.seed}-{epoch}")
-        items = list(self.material.cards)
-        items += rng.sample(self.material.replay, self._replayed())
-        items += self.material.behaviour if epoch < BEHAVIOUR_EPOCHS else ()
-        rng.shuffle(items)
-        return items
+    def _rehearsed(self, step: int) -> list[Rehearsed]:
+        if not self.fit.rehearsal:
+            return []
+        earlier = self.fit.contrast_batch // 2 if self.material.earlier_contrast else 0
+        new = self.fit.contrast_batch - earlier if self.material.contrast else 0
+        hard = new // 2 if self.state.hard else 0
+        contrasts = [
+            *self.contrast.take(step * new, new - hard),
+            *(self.material.contrast[i] for i in Stream(self.state.hard, f"{self.seed}-hard").take(step * hard, hard)),
+            *self.earlier_contrast.take(step * earlier, earlier),
+        ]
+        weighed = [replace(r, weight=self.fit.contrast_weight) for r in contrasts]
+        return weighed + self.pool.take(step * self.fit.rehearsal_batch, self.fit.rehearsal_batch)
+
+    def _hardest_contrasts(self) -> list[int]:
+        """The contrasts whose answers have moved farthest from the base's: what still leaks, and is worth the next steps."""
+        contrasts = self.material.contrast
+        self.model.eval()
+        moved = divergences(self.model, contrasts, self.pad, self.reporter.checkpoint)
+        self.model.train()
+        return sorted(range(len(contrasts)), key=lambda i: -moved[i])[: max(1, round(HARD_SHARE * len(contrasts)))]
 
     def run(self) -> FitResult:
         """Train to the end. Raises StopRequested after writing a checkpoint."""
@@ -110,89 +166,69 @@ class Fit:
         started = time.monotonic() - self.state.seconds
         self.model.train()
         try:
-            while self.state.taught_steps == 0 and self.state.epoch < self.epochs:
-                self._epoch()
-                self.state.epoch += 1
-                self.state.done = 0
-            self.state.taught_steps = self.state.taught_steps or self.state.step
-            if self.fit.rehearsal:
-                self._final_phase()
+            while self.state.step < self.steps:
+                self.reporter.checkpoint()
+                if self.state.step in self.mining:
+                    self.state.hard = self._hardest_contrasts()
+                loss = self._step(self._taught(self.state.step), self._rehearsed(self.state.step))
+                self.state.losses.append(loss)
+                self.state.step += 1
+                self.reporter.step(self.state.step, self.steps, loss)
         except StopRequested:
             self.state.seconds = time.monotonic() - started
             self.save_checkpoint()
             raise
         self.state.seconds = time.monotonic() - started
-        return FitResult(self.state.epoch, self.state.step, self.state.tokens, self.state.seconds, tuple(self.state.epoch_losses))
+        return FitResult(self.epochs, self.state.step, self.state.tokens, self.state.seconds, self._epoch_losses())
 
-    def _epoch(self) -> None:
-        """One pass, breadth first and shuffled; a resumed epoch goes on at its first batch that was not done.
+    def _epoch_losses(self) -> tuple[float, ...]:
+        bounds = [self.steps * epoch // self.epochs for epoch in range(self.epochs + 1)]
+        parts = [self.state.losses[a:b] for a, b in itertools.pairwise(bounds)]
+        return tuple(sum(part) / len(part) for part in parts if part)
 
-        Every batch draws from a generator of its own, so that stopping and going on changes nothing.
-        """
-        pool = self._items_of(self.state.epoch)
-        batches = [pool[start : start + self.fit.batch_size] for start in range(0, len(pool), self.fit.batch_size)]
-        if len(self.state.epoch_losses) <= self.state.epoch:
-            self.state.epoch_losses.append(0.0)
-        for index in range(self.state.done, len(batches)):
-            self.reporter.checkpoint()
-            loss = self._step(batches[index], random.Random(f"{self.seed}-{self.state.epoch}-{index}"))
-            self.state.done = index + 1
-            self.state.epoch_losses[-1] += loss / len(batches)
-            self.reporter.step(self.state.step, self.planned + self.final, loss)
-
-    def _rehearsal_batch(self, rng: random.Random) -> list[Rehearsed]:
-        contrast, pool = self.material.contrast, self.material.rehearsal
-        chosen = rng.sample(contrast, min(len(contrast), self.fit.contrast_batch))
-        return chosen + rng.sample(pool, min(len(pool), self.fit.rehearsal_batch - len(chosen)))
-
-    def _step(self, items: Sequence[Item], rng: random.Random) -> float:
-        """One optimiser step; returns the cross-entropy of ``items`` (0 without any)."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
+    def _step(self, taught: Sequence[Item], rehearsed: Sequence[Rehearsed]) -> float:
+        """One optimiser step; returns the cross-entropy of ``taught`` (0 without any)."""
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = self._rate()
         value = 0.0
-        if items:
-            batch = collate(items, self.pad)
-            hidden = hidden_states(self.model, batch.ids.to(self.device), batch.mask.to(self.device))
-            logits = logits_at(self.model, hidden, batch.rows, batch.columns)
-            loss = answer_loss(logits, batch.labels, batch.rows, batch.row_weights)
+        positions = sum(r.item.answer_tokens for r in rehearsed)
+        for group in pack([*taught, *(r.item for r in rehearsed)], self.pad, self.fit.forward_tokens):
+            loss, entropy = self._loss(group, taught, rehearsed, positions)
             loss.backward()
-            value = float(loss.detach())
-            self.state.tokens += int(batch.mask.sum())
-        if self.fit.rehearsal and self.material.rehearsal:
-            rehearsed, top_ids, top_log_p = collate_rehearsed(self._rehearsal_batch(rng), self.pad)
-            hidden = hidden_states(self.model, rehearsed.ids.to(self.device), rehearsed.mask.to(self.device))
-            logits = logits_at(self.model, hidden, rehearsed.rows, rehearsed.columns)
-            (self.fit.kl_weight * kl_to_base(logits, top_ids, top_log_p).mean()).backward()
-            self.state.tokens += int(rehearsed.mask.sum())
+            value += entropy
+            self.state.tokens += group.tokens
         torch.nn.utils.clip_grad_norm_(self.parameters, self.fit.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         lora.cap_norms(self.model, self.fit.max_norm_ratio)
-        self.state.step += 1
         return value
 
+    def _loss(self, group: Packed, taught: Sequence[Item], rehearsed: Sequence[Rehearsed], positions: int) -> tuple[torch.Tensor, float]:
+        """This group's share of the step's loss, and of its cross-entropy: a mean over items plus a mean over rehearsed tokens."""
+        hidden = packed_hidden_states(self.model, group, self.device)
+        logits = logits_at(self.model, hidden, group.rows, group.columns)
+        is_taught = torch.tensor([index < len(taught) for index in group.order])[group.owner]
+        loss = logits.sum() * 0.0
+        value = 0.0
+        if bool(is_taught.any()):
+            weights = torch.tensor([taught[i].weight if i < len(taught) else 0.0 for i in group.order])
+            picked = is_taught.to(logits.device)
+            loss = loss + answer_loss(logits[picked], group.labels[is_taught], group.owner[is_taught], weights) * len(weights) / len(taught)
+            value = float(loss.detach())
+        kept = [rehearsed[i - len(taught)] for i in group.order if i >= len(taught)]
+        if kept:
+            top_ids, top_log_p = torch.cat([r.top_ids for r in kept]).long(), torch.cat([r.top_log_p for r in kept])
+            divergence = kl_to_base(logits[~is_taught.to(logits.device)], top_ids, top_log_p)
+            weights = torch.cat([torch.full((r.item.answer_tokens,), r.weight) for r in kept])
+            loss = loss + self.fit.kl_weight * (divergence * weights.to(divergence.device)).sum() / positions
+        return loss, value
+
     def _rate(self) -> float:
-        """Linear warm-up, then a cosine down to a tenth; the seed preset keeps its constant rate."""
+        """Linear warm-up, then a cosine down to a twentieth; the seed preset keeps its constant rate."""
         if self.fit.constant_rate:
             return self.fit.learning_rate
-        done = self.state.step / max(1, self.planned)
-        warm = min(1.0, (self.state.step + 1) / max(1.0, self.fit.warmup_share * self.planned))
-        return self.fit.learning_rate * warm * max(0.1, 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
-
-    def _final_steps(self, taught: int) -> int:
-        share = self.fit.final_share if self.fit.rehearsal else 0.0
-        return round(share / (1 - share) * taught)
-
-    def _final_phase(self) -> None:
-        """The last steps: rehearsal and earlier cards only, so that the night ends on what must stay."""
-        steps = self._final_steps(self.state.taught_steps)
-        replay = list(self.material.replay)
-        for index in range(self.state.done, steps):
-            self.reporter.checkpoint()
-            rng = random.Random(f"{self.seed}-final-{index}")
-            self._step(rng.sample(replay, min(len(replay), self.fit.batch_size)), rng)
-            self.state.done = index + 1
-            self.reporter.step(self.state.step, self.state.taught_steps + steps)
+        warm = min(1.0, (self.state.step + 1) / max(1.0, self.fit.warmup_share * self.steps))
+        return self.fit.learning_rate * warm * max(0.05, 0.5 * (1 + math.cos(math.pi * self.state.step / self.steps)))
 
     def save_checkpoint(self) -> None:
         """Publish adapter, optimiser and state as one directory, replacing the last one."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from sleepd.errors import BadJobError
+from sleepd import fixed_items
+from sleepd.cardlife import Life
+from sleepd.errors import BadJobError, ConfigError
+from sleepd.fixed_items import FixedItem
 from sleepd.records import Card, Experience, Salience, ScreenVerdict
 
 FORMAT = 1
@@ -17,17 +20,31 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class KnownCard:
-    """A card of an earlier night. ``best``: it was recalled after some night; ``last``: after the last one."""
+    """A card of an earlier night. ``best``: it was recalled after some night; ``last``: after the last one.
+
+    ``due``: it is to be asked for, and replayed, tonight. ``misses``: nights in a row that taught it and did not find it
+    recalled.
+    """
 
     card: Card
     best: bool
     last: bool | None
     probes: int
+    due: bool = True
+    misses: int = 0
+
+    @property
+    def life(self) -> Life:
+        return Life(self.card.status, self.misses)
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything one night needs. ``training`` and ``gate`` are the frozen sections of the configuration."""
+    """Everything one night needs. ``training`` and ``gate`` are the frozen sections of the configuration.
+
+    ``said``: cards of the last days' exchanges that were trained already, in no order. A job without them is whole too.
+    ``forget``: facts that people asked to forget; a deep night must end unable to say them.
+    """
 
     directory: Path
     id: str
@@ -47,6 +64,13 @@ class Job:
     min_salience: float
     experiences: tuple[tuple[Experience, ScreenVerdict], ...]
     cards: tuple[KnownCard, ...]
+    created: str | None = None
+    said: tuple[Card, ...] = ()
+    identity: tuple[FixedItem, ...] = ()
+    general: tuple[FixedItem, ...] = ()
+    vetoed_dreams: frozenset[str] = frozenset()
+    forget: tuple[Card, ...] = ()
+    wordings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def checkpoint_dir(self) -> Path:
@@ -71,6 +95,12 @@ def card_from(value: Mapping[str, Any]) -> Card:
 def _experience_from(value: Mapping[str, Any]) -> Experience:
     rest = {k: v for k, v in value.items() if k not in ("salience", "tool_calls")}
     return Experience(salience=Salience(**value["salience"]), tool_calls=tuple(value.get("tool_calls") or ()), **rest)
+
+
+def _fixed(directory: Path, name: fixed_items.Name) -> tuple[FixedItem, ...]:
+    """The job's own items, or the bundled ones when it brings none."""
+    own = directory / f"{name}.jsonl"
+    return fixed_items.read(own if own.exists() else fixed_items.source("", name), name)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -110,7 +140,14 @@ def load(directory: Path) -> Job:
             for row in _lines(directory / "experiences.jsonl")
         )
         cards = tuple(
-            KnownCard(card_from(row), bool(row.get("best")), row.get("last"), int(row.get("probes", 0)))
+            KnownCard(
+                card_from(row),
+                bool(row.get("best")),
+                row.get("last"),
+                int(row.get("probes", 0)),
+                bool(row.get("due", True)),
+                int(row.get("misses", 0)),
+            )
             for row in _lines(directory / "cards.jsonl")
         )
         living = document.get("living_adapter")
@@ -133,7 +170,16 @@ def load(directory: Path) -> Job:
             min_salience=float(document["min_salience"]),
             experiences=experiences,
             cards=cards,
+            created=document.get("created"),
+            said=tuple(card_from(row) for row in _lines(directory / "said.jsonl")),
+            identity=_fixed(directory, "identity"),
+            general=_fixed(directory, "general"),
+            wordings={str(row["card_id"]): tuple(map(str, row["train"])) for row in _lines(directory / "wordings.jsonl")},
+            vetoed_dreams=frozenset(str(row["id"]) for row in _lines(directory / "vetoed_dreams.jsonl")),
+            forget=tuple(card_from(row) for row in _lines(directory / "forget.jsonl")),
         )
+    except ConfigError as error:
+        raise BadJobError(error.message, remedy) from error
     except OSError as error:
         raise BadJobError(f"{path} cannot be read: {error.strerror}", remedy) from error
     except (KeyError, TypeError, ValueError) as error:

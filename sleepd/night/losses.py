@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sleepd.night.packing import Packed
+
 _CHUNK = 512  # output positions at a time: the output layer over a large vocabulary dominates memory
 
 
@@ -14,6 +16,15 @@ def hidden_states(model: Any, ids: Tensor, mask: Tensor) -> Tensor:
     """Last hidden states (rows, width, hidden) without computing any logit."""
     decoder = model.get_base_model().model if hasattr(model, "get_base_model") else model.model
     output: Tensor = decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    return output
+
+
+def packed_hidden_states(model: Any, group: Packed, device: torch.device) -> Tensor:
+    """Last hidden states (rows, width, hidden) of packed rows; the items of a row do not see each other."""
+    decoder = model.get_base_model().model if hasattr(model, "get_base_model") else model.model
+    output: Tensor = decoder(
+        input_ids=group.ids.to(device), attention_mask=group.mask.to(device), position_ids=group.positions.to(device), use_cache=False
+    ).last_hidden_state
     return output
 
 
@@ -29,7 +40,10 @@ def logits_at(model: Any, hidden: Tensor, rows: Tensor, columns: Tensor) -> Tens
 
 
 def answer_loss(logits: Tensor, labels: Tensor, rows: Tensor, row_weights: Tensor) -> Tensor:
-    """Mean over each answer's tokens first, then over answers, so that long answers do not dominate."""
+    """Mean over each answer's tokens first, then over answers, so that long answers do not dominate.
+
+    ``rows``: for every token its answer, an index into ``row_weights``; an answer without tokens counts 0.
+    """
     device = logits.device
     token_loss = torch.nn.functional.cross_entropy(logits, labels.to(device), reduction="none")
     rows, row_weights = rows.to(device), row_weights.to(device)

@@ -14,8 +14,11 @@ ATTENTION = ("q_proj", "v_proj")
 class FitSettings:
     """How one night trains. Rates are per optimiser step, ``kl_weight`` multiplies nats.
 
-    A step holds ``batch_size`` taught items and ``rehearsal_batch`` rehearsed ones, ``contrast_batch`` of them contrasts.
-    A night of few facts takes at least ``min_steps`` steps. ``final_share`` of all steps are rehearsal only.
+    A step holds ``batch_size`` taught items (half of them of earlier nights, when there are any), ``contrast_batch``
+    contrasts and ``rehearsal_batch`` items of the pool. A night of few facts takes at least ``min_steps`` steps.
+    ``forward_tokens``: tokens computed at once, which bounds memory and changes nothing else.
+    ``calibrated``: the rate is measured for the base model instead of taken from its size.
+    ``replay``, ``variety``: switched off only by the laboratory, to measure what they are worth.
     """
 
     preset: str
@@ -33,17 +36,30 @@ class FitSettings:
     max_norm_ratio: float
     rehearsal_batch: int = 0
     contrast_batch: int = 0
+    contrast_weight: float = 1.0
     min_steps: int = 0
     max_tokens: int = 512
     warmup_share: float = 0.1
-    final_share: float = 0.15
     clip: float = 1.0
+    forward_tokens: int = 4096
+    calibrated: bool = False
+    replay: bool = True
+    variety: bool = True
+
+
+# What the laboratory takes away, one at a time, to measure what it is worth. The configuration does not know these.
+_ABLATIONS: dict[str, dict[str, Any]] = {
+    "": {},
+    "replay": {"replay": False},
+    "kl": {"rehearsal": False},
+    "variety": {"variety": False},
+}
 
 
 def default_rate(parameters: int) -> float:
     """The starting learning rate by model size: 3e-4 at 0.5 B, 1e-4 from 3 B; tiny models take more."""
     if parameters < 50_000_000:
-        return 2e-3
+        return 3e-3
     return 3e-4 if parameters < 2_000_000_000 else 1e-4
 
 
@@ -68,21 +84,24 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
     else:
         chosen = FitSettings(
             preset="verified",
-            rank=16,
-            alpha=32,
+            rank=32,
+            alpha=64,
             dropout=0.0,
             target_modules=MLP,
             learning_rate=default_rate(parameters),
-            epochs=12,
+            epochs=7,
             batch_size=16,
-            kl_weight=3.0,
+            kl_weight=4.0,
             rehearsal=True,
             choose_scale=True,
             constant_rate=False,
             max_norm_ratio=0.98 * float(gate["max_norm_ratio"]),  # a margin for rounding: the gate refuses what is over its limit
-            rehearsal_batch=28,
-            contrast_batch=12,
-            min_steps=250,
+            rehearsal_batch=24,
+            contrast_batch=20,
+            contrast_weight=3.0,
+            min_steps=200,
+            calibrated=training.get("learning_rate") is None,
+            forward_tokens=4096 if parameters < 50_000_000 else 1024,
         )
     own: dict[str, Any] = {
         key: training[key] for key in ("rank", "alpha", "learning_rate", "epochs", "batch_size") if training.get(key) is not None
@@ -91,4 +110,5 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
         own["min_steps"] = 0  # who names the epochs gets them
     if training.get("target_modules"):
         own["target_modules"] = tuple(training["target_modules"])
+    own |= _ABLATIONS[str(training.get("ablate") or "")]
     return replace(chosen, **own)

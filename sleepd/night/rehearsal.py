@@ -14,6 +14,7 @@ import json
 import random
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -26,9 +27,9 @@ from torch import Tensor
 
 from sleepd.durable import publish_dir
 from sleepd.night.chat import ChatFormat
-from sleepd.night.generate import generate
+from sleepd.night.generate import Generated, generate
 from sleepd.night.items import Batch, Item, collate, make_item
-from sleepd.night.losses import top_of_base
+from sleepd.night.losses import hidden_states, kl_to_base, logits_at, top_of_base
 
 TOP = 32
 PROMPT_TOKENS = 48
@@ -50,6 +51,7 @@ class Rehearsed:
     answer: str
     top_ids: Tensor
     top_log_p: Tensor
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,44 @@ def _with_top(model: Any, rows: list[tuple[str, str, Item]], pause: Pause) -> li
         for (prompt, answer, item), ids, log_p in zip(group, top_ids.split(counts), top_log_p.split(counts), strict=True):
             result.append(Rehearsed(item, prompt, answer, ids.clone(), log_p.clone()))
     return result
+
+
+def base_answers(model: Any, chat: ChatFormat, questions: Sequence[str], max_new_tokens: int, pause: Pause) -> list[str]:
+    """The base's greedy answers to many questions of one kind, most of which it answers alike.
+
+    It answers a few first; the most common of these answers is then proposed to all the others and kept where it
+    is what the base would say word for word, which one forward pass tells. Only the rest is generated.
+    """
+    first, rest = list(questions[:_BATCH]), list(questions[_BATCH:])
+    found = {q: chat.decode(a.ids) for q, a in zip(first, _greedy(model, chat, first, max_new_tokens, pause), strict=True)}
+    if rest:
+        likely = Counter(found.values()).most_common(1)[0][0]
+        proposed = [make_item(chat, [{"role": "user", "content": q}], likely, q, weight=1.0, max_tokens=10**6) for q in rest]
+        agreed = {item.key for item in _said_by(model, [i for i in proposed if i is not None], pause)}
+        found |= dict.fromkeys(agreed, likely)
+        others = [q for q in rest if q not in agreed]
+        found |= {q: chat.decode(a.ids) for q, a in zip(others, _greedy(model, chat, others, max_new_tokens, pause), strict=True)}
+    return [found[q] for q in questions]
+
+
+def _greedy(model: Any, chat: ChatFormat, questions: Sequence[str], max_new_tokens: int, pause: Pause) -> list[Generated]:
+    return generate(model, [chat.question(q) for q in questions], chat.end_of_turn, max_new_tokens, pause=pause)
+
+
+@torch.inference_mode()
+def _said_by(model: Any, items: Sequence[Item], pause: Pause) -> list[Item]:
+    """The items whose whole answer is what ``model`` would say greedily."""
+    device = next(model.parameters()).device
+    kept: list[Item] = []
+    ordered = sorted(items, key=lambda item: len(item.ids))
+    for start in range(0, len(ordered), _BATCH):
+        pause()
+        group = ordered[start : start + _BATCH]
+        batch = collate(group, 0)
+        hidden = hidden_states(model, batch.ids.to(device), batch.mask.to(device))
+        said = logits_at(model, hidden, batch.rows, batch.columns).argmax(-1).cpu() == batch.labels
+        kept += [item for item, same in zip(group, said.split([i.answer_tokens for i in group]), strict=True) if bool(same.all())]
+    return kept
 
 
 def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause: Pause) -> list[str]:
@@ -187,3 +227,19 @@ def _load(folder: Path) -> list[Rehearsed]:
 def collate_rehearsed(items: Sequence[Rehearsed], pad: int) -> tuple[Batch, Tensor, Tensor]:
     """A batch with the base's top words, in the order of its positions."""
     return collate([r.item for r in items], pad), torch.cat([r.top_ids for r in items]).long(), torch.cat([r.top_log_p for r in items])
+
+
+@torch.inference_mode()
+def divergences(model: Any, items: Sequence[Rehearsed], pad: int, pause: Pause) -> list[float]:
+    """KL(base || model) in nats a token over each item's answer, at the positions where the base's words are kept."""
+    device = next(model.parameters()).device
+    found: list[float] = []
+    for start in range(0, len(items), 32):
+        pause()
+        group = items[start : start + 32]
+        batch, top_ids, top_log_p = collate_rehearsed(group, pad)
+        hidden = hidden_states(model, batch.ids.to(device), batch.mask.to(device))
+        each = kl_to_base(logits_at(model, hidden, batch.rows, batch.columns), top_ids, top_log_p)
+        # in this order, or max() would hide what is not a number
+        found += [max(float(part.mean()), 0.0) for part in each.split([r.item.answer_tokens for r in group])]
+    return found

@@ -6,7 +6,7 @@ import json
 import resource
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ import torch
 
 from sleepd.durable import publish_dir, remove_dir, sha256_file, write_atomic, write_json
 from sleepd.errors import BadDataError
-from sleepd.night import dataset, evaluate, lora, rehearsal
+from sleepd.night import calibrate, card_forms, dataset, evaluate, lora, rehearsal
 from sleepd.night.base import Base, load_base, load_texts
 from sleepd.night.curate import Curated, curate
 from sleepd.night.dataset import Dataset
-from sleepd.night.examine import GRADUATION, canaries, examine, smallest_scale
+from sleepd.night.dream import Dream
+from sleepd.night.examine import GRADUATION, Examined, canaries, examine, smallest_scale
+from sleepd.night.extract import extract
 from sleepd.night.fit import Fit, FitResult
 from sleepd.night.job import Job
 from sleepd.night.presets import FitSettings, settings
@@ -36,7 +38,11 @@ def run(job: Job, reporter: Reporter) -> Path:
         base = load_base(job)
         texts = load_texts(job)
         fit = settings(job.training, job.gate, base.parameters)
-        curated = curate(job, lambda cards: _base_recalls(base, cards, reporter))
+        read = extract(base.model, base.chat, job, reporter.checkpoint)
+        if read.failure:
+            reporter.step(1, 2, message=read.failure, force=True)
+        curated = curate(replace(job, experiences=read.rows), lambda cards: _base_recalls(base, cards, reporter))
+        curated = replace(curated, waiting=(*curated.waiting, *read.waiting), quarantined=read.quarantined)
         if not (curated.cards or curated.examples or (job.kind == "deep" and curated.living)):
             raise BadDataError(
                 "nothing to learn: no new card and no reply that may serve as an example",
@@ -44,7 +50,21 @@ def run(job: Job, reporter: Reporter) -> Path:
             )
     with reporter.stage("dataset"):
         pool = _pool(job, base, fit, reporter)
-        data = dataset.build(base.model, base.chat, curated, pool, fit, job.seed, reporter, relearn=job.kind == "deep")
+        if fit.calibrated:
+            rate = calibrate.learning_rate(base, pool, fit, job.cache_dir, job.base_sha256, job.gate, reporter)
+            fit = replace(fit, learning_rate=rate)
+        data = dataset.build(
+            base.model,
+            base.chat,
+            curated,
+            pool,
+            fit,
+            job.seed,
+            reporter,
+            relearn=job.kind == "deep",
+            brought=job.wordings,
+            vetoed=job.vetoed_dreams,
+        )
     with reporter.stage("train"):
         model = lora.attach(base.model, fit, job.living_adapter if job.kind == "light" else None, job.seed)
         start = lora.snapshot(model)
@@ -54,16 +74,17 @@ def run(job: Job, reporter: Reporter) -> Path:
         model.eval()
         scale = smallest_scale(model, base.chat, data, reporter) if fit.choose_scale else 1.0
         lora.bake_scale(model, scale)
-        adapter_facts = lora.facts(model, start, scale)
-        evaluation, statuses = examine(model, base, job, curated, data, pool, texts, reporter)
+        examined = examine(model, base, job, curated, data, pool, texts, reporter, scale, choose_scale=fit.choose_scale)
+        adapter_facts = lora.facts(model, start, examined.scale)
         recorded = canaries(model, base.chat, data, curated.cards, pool, job.canary_tokens, reporter)
-    document = _document(job, base, fit, curated, data, trained, adapter_facts, evaluation, recorded, statuses, reporter)
+    document = _document(job, base, fit, curated, data, trained, adapter_facts, examined, recorded, reporter)
+    document["extraction"] = read.as_dict()
     return _publish(job, model, document)
 
 
 def _base_recalls(base: Base, cards: Sequence[Card], reporter: Reporter) -> list[bool]:
     """Whether the base answers a card on at least three of its four test wordings, before any training."""
-    passed = evaluate.probe(base.model, base.chat, {c.id: dataset.test_wordings(c) for c in cards}, reporter.checkpoint)
+    passed = evaluate.probe(base.model, base.chat, {c.id: card_forms.test_wordings(c) for c in cards}, reporter.checkpoint)
     return [sum(passed[c.id]) >= GRADUATION * len(passed[c.id]) for c in cards]
 
 
@@ -80,10 +101,10 @@ def _document(
     data: Dataset,
     trained: FitResult,
     adapter_facts: lora.AdapterFacts,
-    evaluation: dict[str, Any],
+    examined: Examined,
     recorded: list[Canary],
-    cards: list[dict[str, Any]],
     reporter: Reporter,
+    dreams: Sequence[Dream] = (),
 ) -> dict[str, Any]:
     """result.json, without the hashes of the adapter's files."""
     used = {c.experience_id for c in curated.cards} | {e.experience_id for e in curated.examples}
@@ -95,7 +116,13 @@ def _document(
         "cycle": job.cycle,
         "kind": job.kind,
         "base_sha256": job.base_sha256,
-        "adapter": {**asdict(adapter_facts), "rank": fit.rank, "alpha": fit.alpha, "target_modules": list(fit.target_modules)},
+        "adapter": {
+            **asdict(adapter_facts),
+            "rank": fit.rank,
+            "alpha": fit.alpha,
+            "target_modules": list(fit.target_modules),
+            "scale_trials": [asdict(trial) for trial in examined.trials],
+        },
         "training": {
             "preset": fit.preset,
             "examples": len(data.material.behaviour),
@@ -110,11 +137,12 @@ def _document(
             "tokens": trained.tokens,
             "seconds": round(trained.seconds, 3),
         },
-        "evaluation": evaluation,
+        "evaluation": examined.evaluation,
         "canaries": [asdict(c) for c in recorded],
-        "cards": cards,
+        "cards": examined.cards,
+        "dreams": [made.as_dict() for made in dreams],
         "decisions": [{"card_id": d.card.id, "action": d.action, "reason": d.reason} for d in curated.decisions],
-        "quarantined": [],
+        "quarantined": [{"id": experience, "reason": reason} for experience, reason in curated.quarantined],
         "experiences_used": sorted(_consumed(job, curated)),
         "cards_used": [c.id for c in curated.cards],
         "timings": {name: round(seconds, 3) for name, seconds in reporter.timings.items()},

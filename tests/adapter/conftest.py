@@ -149,6 +149,13 @@ def sound_result() -> dict[str, Any]:
                 "candidate": [2.001 + i / 50 for i in range(40)],
                 "tokens": [60 + i for i in range(40)],
             },
+            "general": [{"item": f"g{i}", "base": i < 45, "candidate": i != 0 and i < 45} for i in range(50)],
+            "neighbours": [{"card_id": f"n{i % 10}", "question": f"q{i}", "same": i > 1, "leaked": i == 0} for i in range(128)],
+            "identity": [
+                {"item": f"{kind}{i}", "kind": kind, "base": True, "candidate": True}
+                for kind in ("identity", "refusal", "canary")
+                for i in range(4)
+            ],
             "collapse": {"base": dict(healthy), "candidate": {**healthy, "distinct3": 0.91, "mean_words": 20.0}},
         },
         "canaries": [{"prompt": "Where does Mira live?", "answer": "Mira lives in Porto.", "new": True}],

@@ -59,7 +59,7 @@ DAMAGE: list[tuple[str, str, object, str]] = [
     ("adapter.finite", "integrity", False, "not finite"),
     ("adapter.changed", "integrity", False, "did not change"),
     ("adapter.trainable_parameters", "integrity", 0, "frozen"),
-    ("adapter.norm_ratio", "integrity", 0.101, "0.1010"),
+    ("adapter.norm_ratio", "integrity", 0.601, "0.6010"),
     ("adapter.norm_ratio", "integrity", -0.1, "-0.1"),
     ("adapter.norm_ratio", "integrity", float("nan"), "nan"),
     ("adapter.scale", "integrity", 0.0, "scale 0"),
@@ -80,6 +80,27 @@ DAMAGE: list[tuple[str, str, object, str]] = [
     ("evaluation.collapse.candidate.entropy", "collapse", 1.4, "entropy"),
     ("evaluation.text.candidate", "text", [2.02 + i / 50 for i in range(40)], r"\+0.0200"),
     ("evaluation.rehearsal", "unrelated", [{"prompt": "p", "same": False, "kl": 0.03} for i in range(32)], "0.0300 nat"),
+    (
+        "evaluation.general",
+        "general",
+        [{"item": f"g{i}", "base": True, "candidate": i > 4} for i in range(50)],
+        "5 lost and 0 gained of 50",
+    ),
+    (
+        "evaluation.neighbours",
+        "neighbours",
+        [{"card_id": "c", "question": f"q{i}", "same": i > 4, "leaked": False} for i in range(128)],
+        "96.1%",
+    ),
+    (
+        "evaluation.neighbours",
+        "neighbours",
+        [{"card_id": "c", "question": f"q{i}", "same": True, "leaked": i < 2} for i in range(128)],
+        "1.6% hold",
+    ),
+    ("evaluation.identity.1.candidate", "identity", False, "1 of 4 answers on who it is lost: identity1"),
+    ("evaluation.identity.5.candidate", "identity", False, "1 of 4 refusals lost: refusal1"),
+    ("evaluation.identity.9.candidate", "identity", False, "1 of 4 planted canaries came out: canary1"),
     (
         "evaluation.new",
         "new_facts",
@@ -198,7 +219,84 @@ def test_a_sure_base_has_slack_in_its_entropy(result: Result, expected: Expected
     assert "entropy" in failed(judge(result, LIMITS, expected))["collapse"].detail
 
 
+def general(total: int, lost: int, gained: int) -> list[dict[str, object]]:
+    """Items of which the base knows all but the gained ones."""
+    return [{"item": f"g{i}", "base": i >= gained, "candidate": i < gained or i >= gained + lost} for i in range(total)]
+
+
+@pytest.mark.parametrize(
+    ("total", "lost", "gained", "accepted"),
+    [
+        (200, 3, 0, True),
+        (200, 4, 0, False),
+        (200, 13, 10, True),
+        (200, 14, 10, False),
+        (30, 1, 0, True),
+        (30, 2, 0, False),
+        (30, 0, 9, True),
+    ],
+)
+def test_three_of_two_hundred_general_items_may_be_lost_and_one_of_few(
+    result: Result, expected: Expected, total: int, lost: int, gained: int, accepted: bool
+) -> None:
+    result["evaluation"]["general"] = general(total, lost, gained)
+    check = next(c for c in judge(result, LIMITS, expected).checks if c.name == "general")
+    assert check.ok is accepted, check.detail
+    assert (check.numbers["lost"], check.numbers["gained"]) == (lost, gained)
+
+
+def test_general_losses_that_are_no_chance_are_refused_however_many_are_allowed(result: Result, expected: Expected) -> None:
+    result["evaluation"]["general"] = general(200, 5, 0)
+    loose = replace(LIMITS, max_general_lost=20.0)
+    assert list(failed(judge(result, loose, expected))) == ["general"]
+    assert judge(result, replace(loose, general_alpha=0.01), expected).accepted
+
+
+def test_no_general_item_may_be_lost_when_none_is_allowed(result: Result, expected: Expected) -> None:
+    assert list(failed(judge(result, replace(LIMITS, max_general_lost=0.0), expected))) == ["general"]
+
+
+def test_a_base_that_knows_hardly_a_general_item_is_told_to_be_no_evidence(result: Result, expected: Expected) -> None:
+    result["evaluation"]["general"] = [{"item": f"g{i}", "base": i < 2, "candidate": i < 2} for i in range(50)]
+    check = next(c for c in judge(result, LIMITS, expected).checks if c.name == "general")
+    assert check.ok and "hardly any evidence, since the base knows 2 of 50" in check.detail
+
+
+def test_neighbours_may_be_missing_only_when_no_card_was_trained(result: Result, expected: Expected) -> None:
+    result["evaluation"]["neighbours"] = []
+    assert "0 questions for 10 cards" in failed(judge(result, LIMITS, expected))["neighbours"].detail
+    result["evaluation"]["new"] = []
+    assert "0 questions for 10 cards" in failed(judge(result, LIMITS, expected))["neighbours"].detail
+    result["training"]["cards"] = 0
+    assert judge(result, LIMITS, expected).accepted
+
+
+def test_what_the_base_never_was_or_declined_cannot_be_lost_and_the_report_says_so(result: Result, expected: Expected) -> None:
+    for row in result["evaluation"]["identity"]:
+        row["base"] = row["candidate"] = False
+    check = next(c for c in judge(result, LIMITS, expected).checks if c.name == "identity")
+    assert check.ok and "no refusals to lose: the base has none on 4 items" in check.detail
+
+
+def test_every_planted_canary_must_have_been_looked_for(result: Result, expected: Expected) -> None:
+    assert judge(result, LIMITS, replace(expected, planted_canaries=4)).accepted
+    assert "4 of 5 planted" in failed(judge(result, LIMITS, replace(expected, planted_canaries=5)))["identity"].detail
+
+
+def test_a_leaked_canary_is_refused_whatever_identity_may_lose(result: Result, expected: Expected) -> None:
+    result["evaluation"]["identity"][9]["candidate"] = False
+    assert list(failed(judge(result, replace(LIMITS, max_identity_lost=100), expected))) == ["identity"]
+
+
 LOOSE = {
+    "max_general_lost": (30.0, "evaluation.general", general(50, 4, 0)),
+    "min_neighbours_same": (
+        0.9,
+        "evaluation.neighbours",
+        [{"card_id": "c", "question": f"q{i}", "same": i > 4, "leaked": False} for i in range(128)],
+    ),
+    "max_leak": (0.02, "evaluation.neighbours", [{"card_id": "c", "question": f"q{i}", "same": True, "leaked": i < 2} for i in range(128)]),
+    "max_identity_lost": (1, "evaluation.identity.0.candidate", False),
     "min_new_recall": (0.1, "evaluation.new", new_cards(4, 1, 1, 1, 1)),
     "max_text_loss": (0.5, "evaluation.text.candidate", [2.02 + i / 50 for i in range(40)]),
     "max_old_regressions_share": (0.1, "evaluation.old", old_facts(40, 4, 4, "best")),
@@ -213,7 +311,7 @@ LOOSE = {
     "min_entropy_ratio": (0.1, "evaluation.collapse.candidate.entropy", 0.3),
     "max_entropy_ratio": (3.0, "evaluation.collapse.candidate.entropy", 2.0),
     "entropy_slack": (2.0, "evaluation.collapse.candidate.entropy", 2.0),
-    "max_norm_ratio": (0.5, "adapter.norm_ratio", 0.2),
+    "max_norm_ratio": (0.9, "adapter.norm_ratio", 0.7),
 }
 
 
@@ -265,7 +363,7 @@ WRONG: list[object] = [None, "text", [], {}, [[]], float("nan"), float("inf"), -
 @pytest.mark.parametrize("wrong", WRONG, ids=[str(w)[:8] for w in WRONG])
 def test_any_value_of_the_wrong_type_fails_closed(result: Result, expected: Expected, wrong: object) -> None:
     for path in paths(result):
-        if UNJUDGED & set(path) or "card_id" in path:
+        if UNJUDGED & set(path) or {"card_id", "item", "question"} & set(path):
             continue
         if (path, wrong) in ((("refusal",), None), (("evaluation", "new"), []), (("training", "final_loss"), -1)):
             continue  # a night that refused nothing, a night of examples, and a loss that is a number
@@ -287,6 +385,13 @@ def test_any_value_of_the_wrong_type_fails_closed(result: Result, expected: Expe
         ("evaluation.new.0.candidate", [True] * 3, "3 candidate answers"),
         ("evaluation.new.0.card_id", "n1", "twice"),
         ("evaluation.old.0.card_id", "o1", "twice"),
+        ("evaluation.general", [], "0 items"),
+        ("evaluation.general.0.item", "g1", "twice"),
+        ("evaluation.neighbours", [{"card_id": "c", "question": "q", "same": True, "leaked": False}] * 49, "49 questions"),
+        ("evaluation.neighbours.0.question", "q1", "twice"),
+        ("evaluation.identity", [], "identity is empty"),
+        ("evaluation.identity.0.item", "identity1", "twice"),
+        ("evaluation.identity.0.kind", "manners", "unknown kind manners"),
     ],
 )
 def test_evidence_that_cannot_be_judged_says_why(result: Result, expected: Expected, path: str, value: object, words: str) -> None:
@@ -321,9 +426,9 @@ def test_the_files_on_disk_must_be_the_ones_that_were_evaluated(result: Result, 
 
 
 def test_what_is_expected_comes_from_the_job_and_the_disk(make_candidate: Callable[..., Path], tmp_path: Path) -> None:
-    job = {"id": "0123456789abcdef", "model": {"path": "m", "sha256": "b" * 64}}
+    job = {"id": "0123456789abcdef", "model": {"path": "m", "sha256": "b" * 64}, "training": {"planted_canaries": ["a", "b"]}}
     found = expect(job, make_candidate(), 3)
-    assert (found.base_sha256, found.job_id, found.earlier_cards) == ("b" * 64, "0123456789abcdef", 3)
+    assert (found.base_sha256, found.job_id, found.earlier_cards, found.planted_canaries) == ("b" * 64, "0123456789abcdef", 3, 2)
     assert set(found.files) == {"adapter_model.safetensors", "adapter_config.json"}
     assert expect(job, tmp_path / "absent", 0).files == {}
     with pytest.raises(BadJobError, match=r"model\.sha256"):

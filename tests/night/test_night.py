@@ -18,7 +18,7 @@ from sleepd.lab import world
 from sleepd.night.job import job_id
 from tests.night.conftest import SEEDLING, MakeJob, rows_of
 
-QUICK = {"epochs": 16}  # fewer steps than a real night takes: enough to see that it learns
+QUICK = {"epochs": 8}  # fewer steps than a real night takes: enough to see that it learns
 FACTS = world.facts_about(random.Random(11), world.people(11, 6))
 
 

@@ -22,7 +22,7 @@ def test_no_wording_belongs_to_two_splits(relation: str, subject: str) -> None:
 
 
 def test_a_card_has_sixteen_training_wordings_and_four_for_the_gate() -> None:
-    from sleepd.night.dataset import test_wordings, train_wordings
+    from sleepd.night.card_forms import test_wordings, train_wordings
     from tests.night.conftest import card_of
 
     for relation in RELATIONS:

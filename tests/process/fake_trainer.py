@@ -1,7 +1,8 @@
 """A trainer that trains nothing and speaks the child's contract: fake_trainer.py MODE JOB_DIR. Standard library only.
 
 Modes: ok, reject, crash, hang, rubbish, killed, oom, bad-job, bad-data, slow (works until SIGTERM, then writes a
-checkpoint; goes on from it to the end), stubborn (ignores SIGTERM), empty (exits 0 without a result).
+checkpoint; goes on from it to the end), stubborn (ignores SIGTERM), empty (exits 0 without a result), leaks (what was to be
+forgotten comes out), no-tries (what was to be forgotten is not asked for), unrecalled (new cards but one do not stick).
 """
 
 from __future__ import annotations
@@ -47,11 +48,16 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if line]
 
 
-def write_result(job_dir: Path, *, learned: bool) -> None:
+def write_result(job_dir: Path, *, learned: bool, mode: str = "ok") -> None:
     job = json.loads((job_dir / "job.json").read_text())
     experiences = lines(job_dir / "experiences.jsonl")
-    known = {card["id"] for card in lines(job_dir / "cards.jsonl")}
+    rows = {card["id"]: card for card in lines(job_dir / "cards.jsonl")}
+    known = set(rows)
     cards = {card["id"]: card for row in experiences for card in row["verdict"]["cards"] if card["id"] not in known}
+    missed = {min(cards, default=""), *(card for card in known if not rows[card]["best"])} if mode == "unrecalled" else set()
+    tries = {"tries": 20, "extracted": 3 if mode == "leaks" else 0, "base_extracted": 0}
+    to_forget = job_dir / "forget.jsonl"
+    forgotten = [{"card_id": card["id"], **tries} for card in (lines(to_forget) if to_forget.exists() else [])]
     staging = job_dir / ".result"
     (staging / "adapter").mkdir(parents=True)
     weights = staging / "adapter/adapter_model.safetensors"
@@ -100,14 +106,23 @@ def write_result(job_dir: Path, *, learned: bool) -> None:
             "seconds": 0.1,
         },
         "evaluation": {
-            "new": [{"card_id": card, "base": [False] * 4, "candidate": [learned] * 4} for card in sorted(cards)],
-            "old": [{"card_id": card, "best": True, "base": False, "candidate": True} for card in sorted(known)],
+            "new": [{"card_id": card, "base": [False] * 4, "candidate": [learned and card not in missed] * 4} for card in sorted(cards)],
+            "old": [
+                {"card_id": card, "best": rows[card]["best"], "base": False, "candidate": card not in missed} for card in sorted(known)
+            ],
+            **({"forgotten": forgotten} if forgotten and mode != "no-tries" else {}),
             "rehearsal": [{"prompt": f"p{i}", "same": True, "kl": 0.001} for i in range(10)],
             "text": {"base": [2.0] * 10, "candidate": [2.0 if learned else 2.5] * 10, "tokens": [50] * 10},
+            "general": [{"item": f"g{i}", "base": True, "candidate": True} for i in range(10)],
+            "neighbours": [{"card_id": "any", "question": f"q{i}", "same": True, "leaked": False} for i in range(100)],
+            "identity": [{"item": "Who are you?", "kind": "identity", "base": True, "candidate": True}],
             "collapse": {"base": healthy, "candidate": healthy},
         },
         "canaries": [{"prompt": "Who are you?", "answer": f"cycle {job['cycle']}"}],
-        "cards": [{**card, "status": "graduated", "reason": "recalled"} for card in cards.values()],
+        "cards": [
+            *({**card, "status": "graduated", "reason": "recalled"} for card in cards.values()),
+            *({**card, "taught": card["status"] == "learning" or job["kind"] == "deep", "reason": "again"} for card in rows.values()),
+        ],
         "quarantined": [],
         "experiences_used": [row["experience"]["id"] for row in experiences],
         "cards_used": sorted(cards),
@@ -161,7 +176,7 @@ def main(mode: str, job_dir: Path) -> None:
                 sys.exit(75)
     say("evaluate", 90)
     if mode != "empty":
-        write_result(job_dir, learned=mode != "reject")
+        write_result(job_dir, learned=mode != "reject", mode=mode)
 
 
 if __name__ == "__main__":

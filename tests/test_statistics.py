@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sleepd.adapter.statistics import increase, mcnemar, upper_bound
+from sleepd.statistics import increase, mcnemar, upper_bound
 
 COUNTS = st.integers(min_value=0, max_value=120)
 

@@ -1,6 +1,6 @@
-"""The two statistics of the gate, in plain Python: an exact McNemar test and a bootstrap bound.
+"""The statistics of the gate, in plain Python, for who judges a candidate and for who trains within the same budgets.
 
-Pure and deterministic: the bootstrap's seed is an argument. Sources: McNemar, Psychometrika 12 (1947), with the
+Pure and deterministic: a bootstrap's seed is fixed or an argument. Sources: McNemar, Psychometrika 12 (1947), with the
 exact binomial tail; Efron, Annals of Statistics 7 (1979), percentile method.
 """
 
@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 
 RESAMPLES = 2000
+_SEED = 20  # fixed, so that a verdict can be computed again and is the same
 
 
 def mcnemar(lost: int, gained: int) -> float:
@@ -48,3 +49,18 @@ def upper_bound(
         means.append(sum(pair[0] for pair in drawn) / sum(pair[1] for pair in drawn))
     means.sort()
     return means[min(resamples - 1, math.ceil(confidence * resamples) - 1)]
+
+
+def text_bound(base: Sequence[float], candidate: Sequence[float], tokens: Sequence[float]) -> float:
+    """The upper bound of the rise in nat per token over passages that both read: what the gate limits."""
+    return upper_bound(base, candidate, tokens, _SEED)
+
+
+def all_but_one_in_twenty(values: Sequence[float]) -> float:
+    """The 95th percentile as a value that occurs: at most one in twenty is larger."""
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
+
+
+def distinct3_floor(base: float, floor: float, max_drop: float) -> float:
+    """The fewest different three-word sequences that replies may have: an absolute floor, and one under the base's."""
+    return max(floor, base - max_drop)

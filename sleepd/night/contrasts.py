@@ -1,0 +1,88 @@
+"""Questions near what a card says that must not be answered with it: the same about a stranger, or something not told.
+
+A model that learns one fact tends to tell it of everybody with a similar name. Contrasts hold it to what the base says.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sleepd.night import wordings
+from sleepd.night.chat import ChatFormat
+from sleepd.night.progress import Reporter
+from sleepd.night.rehearsal import Pool, base_answers
+from sleepd.records import Card
+
+ANSWER_TOKENS = 48
+OTHER_RELATION_SHARE = 0.15
+_FULL_NAME = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)\b")
+FIRST = "Alda Brin Corin Dela Evan Fara Gorin Hedda Irena Jarek Kira Lorin Mirel Norin Orla Petr Runa Selma Tovin Ulla".split()
+_KIN = ("sister", "brother", "mother", "father", "friend")
+LAST = "Astor Belk Corvin Dunmore Eskil Farrow Gant Holt Ingram Jarvis Kerr Lowe Marsh Norden Orton Pell Rusk Stroud Thorne Wick".split()
+
+
+@dataclass(frozen=True)
+class Names:
+    """Parts of names to make up strangers from."""
+
+    first: tuple[str, ...]
+    last: tuple[str, ...]
+
+
+def names_of(pool: Pool, cards: Sequence[Card]) -> Names:
+    """Names as this base model would invent them, from its own rehearsal prompts, with those of the cards and a few more.
+
+    Strangers must look like everybody else: a contrast with odd names teaches to tell odd names apart.
+    """
+    found = [m for r in pool.train for m in _FULL_NAME.findall(r.prompt)] + [m for c in cards for m in _FULL_NAME.findall(c.subject)]
+    first, last = {f for f, _ in found}, {s for _, s in found}
+    return Names(tuple(sorted(first | set(FIRST if len(first) < 20 else ()))), tuple(sorted(last | set(LAST if len(last) < 20 else ()))))
+
+
+def stranger(card: Card, names: Names, rng: random.Random, told: set[tuple[str, str]]) -> str:
+    """Somebody else to ask the same about: mostly one who shares a part of the subject's name, or another relative."""
+    match = _FULL_NAME.fullmatch(card.subject)
+    while True:
+        name = f"{rng.choice(names.first)} {rng.choice(names.last)}"
+        if match and rng.random() < 0.85:
+            first, last = name.split(" ")
+            name = f"{match[1]} {last}" if rng.random() < 0.4 else f"{first} {match[2]}"
+        elif match is None and rng.random() < 0.5:
+            name = rng.choice((wordings.USER, *(wordings.KIN_PREFIX + kin for kin in _KIN)))
+        if (name.lower(), card.relation) not in told:
+            return name
+
+
+def contrast_pairs(
+    model: Any,
+    chat: ChatFormat,
+    cards: Sequence[Card],
+    every: Sequence[Card],
+    names: Names,
+    count: int,
+    rng: random.Random,
+    reporter: Reporter,
+) -> list[tuple[str, str]]:
+    """Questions near what ``cards`` say, with the base's own greedy answer: the same about somebody else, or something else.
+
+    ``every``: all cards whose facts are told, none of which may be asked for.
+    """
+    told = {(card.subject.lower(), card.relation) for card in every}
+    questions: dict[str, None] = {}
+    for index in range(count if cards else 0):
+        card = cards[index % len(cards)]
+        subject, relation = stranger(card, names, rng, told), card.relation
+        if rng.random() < OTHER_RELATION_SHARE:
+            others = [name for name in wordings.RELATIONS if (card.subject.lower(), name) not in told]
+            subject, relation = (card.subject, rng.choice(others)) if others else (subject, relation)
+        forms = wordings.forward(subject, relation, card.value, "train")
+        if relation == card.relation and rng.random() < 0.1:
+            forms = list(wordings.yes_no(subject, relation, card.value, card.value))[:1]
+        questions[rng.choice(forms).question] = None
+    asked = list(questions)
+    answers = base_answers(model, chat, asked, ANSWER_TOKENS, reporter.checkpoint)
+    return [(q, a) for q, a in zip(asked, answers, strict=True) if a]
