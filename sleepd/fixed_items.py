@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,7 +56,7 @@ class SplitItems:
 def source(configured: str, name: Name, home: Path | None = None) -> Path:
     """The file to read: the configured one, or the one that comes with sleepd when none is configured."""
     if not configured:
-        return Path(str(files("sleepd") / "night" / "data" / f"{name}.jsonl"))
+        return Path(__file__).parent / "night" / "data" / f"{name}.jsonl"
     if configured.startswith("~/"):
         return (home or Path.home()) / configured[2:]
     return Path(configured)

@@ -19,6 +19,8 @@ log = logger(__name__)
 
 _KINDS: Mapping[str, CycleKind] = {"light": "light", "deep": "deep"}
 DEFAULT_CYCLES = 20
+ONLY_LOOK = frozenset({"status", "check", "cycles", "show", "report", "memories", "why", "receipts", "dreams"})
+"""What changes nothing, and may be answered in the middle of other work."""
 
 
 class UsageError(SleepdError):

@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from sleepd.records import BaseModel, CycleKind, Experience, ScreenVerdict
 FORMAT = 1
 # So many cycles back probes are read, for the job and to tell what is due: years of them would cost the resident its memory.
 PROBE_NIGHTS, HISTORY_NIGHTS = 30, 100
+SAID = timedelta(days=7)  # how far back the night sees what was said: a fact that changes every day shall wait
 RESULT = "result"
 CHECKPOINT = "checkpoint"
 FORGET = "forget.jsonl"
@@ -58,6 +59,7 @@ def write(jobs: Path, order: JobOrder, ledger: Ledger) -> Path:
             "vetoed_dreams.jsonl": [{"id": dream_id} for dream_id in ledger.dreams.vetoed()],
             "probes.jsonl": ledger.cards.probes_since(order.cycle - PROBE_NIGHTS),
             **{f"{name}.jsonl": _fixed_item_lines(order, name) for name in fixed_items.NAMES},
+            "said.jsonl": [vars(card) for card in ledger.experiences.said_since(order.created - SAID)],
             FORGET: [vars(card) for card in ledger.forgetting.to_ask_for()] if order.kind == "deep" else [],
         }
         hashes = {name: _write_lines(staging / name, lines) for name, lines in files.items()}
@@ -141,6 +143,7 @@ def _experience_lines(ledger: Ledger, order: JobOrder) -> list[dict[str, Any]]:
     chosen = ledger.experiences.pending(limit)
     if order.kind == "deep":
         chosen = chosen + ledger.experiences.trained(limit)
+    chosen = chosen + ledger.experiences.unread(int(order.training["max_extractions"]))
     return [{"experience": _experience(experience), "verdict": _verdict(verdict)} for experience, verdict in chosen]
 
 

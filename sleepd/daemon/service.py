@@ -10,6 +10,7 @@ import os
 import queue
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from sleepd import __version__, journal
 from sleepd.config import Loaded, diff, load
 from sleepd.control.server import Pending, Server
 from sleepd.daemon import circadian, status
-from sleepd.daemon.commands import Commands
+from sleepd.daemon.commands import ONLY_LOOK, Commands
 from sleepd.daemon.context import Run
 from sleepd.daemon.engine import Engine
 from sleepd.daemon.events import (
@@ -70,6 +71,7 @@ class Service:
 
     def __init__(self, loaded: Loaded, reload_config: Callable[[], Loaded], ports: Ports) -> None:
         self._queue: queue.SimpleQueue[LoopEvent] = queue.SimpleQueue()
+        self._later: deque[LoopEvent] = deque()
         self._reload_config = reload_config
         self._ports = ports
         self._notify = Notifier(ports.environment)
@@ -80,7 +82,7 @@ class Service:
         self._beats = Heartbeats(ports.monotonic)
         self._watchdog_seconds = watchdog_interval(ports.environment)
         self._fed_at = ports.monotonic()
-        self._engine = Engine(loaded, self._queue.put, ports, self._run_changed, self._run_finished, self._still_alive)
+        self._engine = Engine(loaded, self._queue.put, ports, self._run_changed, self._run_finished, self._while_reading)
         self._commands = Commands(self._engine, self.reload, lambda: self._generation)
         self._server = Server(
             loaded.socket,
@@ -130,7 +132,7 @@ class Service:
     def _turn(self, longest: float) -> None:
         """Wait for one event, no longer than until the next timer; handle it, then what is due."""
         try:
-            event = self._queue.get(timeout=self._engine.timers.wait_seconds(longest))
+            event = self._later.popleft() if self._later else self._queue.get(timeout=self._engine.timers.wait_seconds(longest))
         except queue.Empty:
             pass
         else:
@@ -183,7 +185,7 @@ class Service:
 
     def _on_request(self, pending: Pending) -> None:
         self._commands.handle(pending)
-        if pending.request.command in ("resume", "reload", "forget"):
+        if pending.request.command in ("resume", "reload", "veto", "forget"):
             self._decide_later(0.0)
 
     def _on_alarm(self, reason: str) -> None:
@@ -252,10 +254,21 @@ class Service:
         self._fed_at = self._ports.monotonic()
         self._engine.timers.after("watchdog", self._watchdog_seconds, self._feed_watchdog)
 
-    def _still_alive(self) -> None:
-        """Called while a large buffer is read: the loop is busy, not stuck."""
+    def _while_reading(self) -> None:
+        """Called after every batch while a large buffer is read: the loop is busy, not stuck, and who only asks is answered.
+
+        Whatever could change something waits until the buffer has been read, in its order.
+        """
         if self._watchdog_seconds is not None and self._ports.monotonic() - self._fed_at >= self._watchdog_seconds:
             self._feed_watchdog()
+        for _ in range(self._queue.qsize()):
+            event = self._queue.get()
+            if isinstance(event, RequestArrived) and event.pending.request.command in ONLY_LOOK:
+                self._commands.handle(event.pending)
+                continue
+            if isinstance(event, AlarmRang):
+                self._alarm_beat()
+            self._later.append(event)
 
     # -- configuration ----------------------------------------------------------------------------------------
 

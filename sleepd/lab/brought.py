@@ -37,6 +37,13 @@ class Reading:
     own_wordings: int
     held_back: int
 
+    def __str__(self) -> str:
+        return (
+            f"facts found in the user's words as in production: {self.extracted}; with the file's own card, because the words were not "
+            f"understood: {self.given}; trained in our own wordings: {self.own_wordings}, of which the file asks {self.held_back}, "
+            "which are not trained"
+        )
+
 
 def brought_story(file: FactsFile, seed: int, nights: int, facts: int) -> tuple[Story, Reading]:
     """At most ``nights * facts`` facts of the file, drawn and ordered by ``seed``, spread evenly over the nights."""

@@ -146,7 +146,7 @@ def _panel(panel: Panel, x0: float, y0: float, across: str) -> str:
     parts.append(f'<line x1="{left}" x2="{left + WIDTH}" y1="{top + HEIGHT}" y2="{top + HEIGHT}" stroke="{LINE}"/>')
     parts.append(_text(left + WIDTH / 2, top + HEIGHT + 38, across, color=MUTED))
     parts.append(_text(x0 + 20, top + HEIGHT / 2, panel.unit, color=MUTED, turn=True))
-    ends = _spread([y(s.mean()[-1]) for s in panel.series])
+    ends = _spread([y(s.mean()[-1]) for s in panel.series], top + HEIGHT)
     for index, (series, label) in enumerate(zip(panel.series, ends, strict=True)):
         color, mean = COLORS[index % len(COLORS)], series.mean()
         at = [x(series.start + n) for n in range(len(mean))]
@@ -161,10 +161,12 @@ def _panel(panel: Panel, x0: float, y0: float, across: str) -> str:
     return "".join(parts)
 
 
-def _spread(positions: Sequence[float], least: float = 15.0) -> list[float]:
-    """The same positions moved apart, so that labels beside them do not overlap."""
+def _spread(positions: Sequence[float], lowest: float, least: float = 15.0) -> list[float]:
+    """The same positions moved apart, so that labels beside them do not overlap, and none below ``lowest``."""
     moved = list(positions)
     order = sorted(range(len(moved)), key=lambda i: moved[i])
     for before, after in pairwise(order):
         moved[after] = max(moved[after], moved[before] + least)
+    for place, index in enumerate(reversed(order)):
+        moved[index] = min(moved[index], lowest - least * place)
     return moved

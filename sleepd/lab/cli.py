@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sleepd.lab.gate_command import gate
+from sleepd.lab.half_billion import half_billion
 from sleepd.lab.recipes import COMPARED, RECIPES
 from sleepd.lab.story import SCENARIOS
 
@@ -30,6 +31,7 @@ def lab() -> None:
 
 
 lab.add_command(gate)
+lab.add_command(half_billion)
 
 
 @lab.command()

@@ -54,7 +54,7 @@ def compare(comparison: Comparison, command: str, say: Say) -> dict[str, Any]:
             "add ours to --recipes, or give a number: --tokens 100000",
         )
     plan.cache.mkdir(parents=True, exist_ok=True)
-    pace = Pace(sum(plan.nights - finished(comparison.of(name, 0), seed) for name in comparison.recipes for seed in plan.seeds))
+    pace = Pace(sum(plan.nights - finished(comparison.of(name, 0), seed) for name in comparison.ordered() for seed in plan.seeds))
     each: dict[str, list[dict[str, Any]]] = {name: [] for name in comparison.ordered()}
     budgets = {}
     for seed in plan.seeds:
@@ -71,6 +71,7 @@ def compare(comparison: Comparison, command: str, say: Say) -> dict[str, Any]:
         "recipes": recipes,
         "paired": {name: paired(each[comparison.reference], rows) for name, rows in each.items() if name != comparison.reference},
         "reference": comparison.reference,
+        "order": comparison.ordered(),
         "tokens": budgets,
         "about": {name: RECIPES[name].about for name in each},
         "plan": {"nights": plan.nights, "facts": plan.facts, "seeds": list(plan.seeds), "scenario": plan.scenario},
@@ -107,14 +108,19 @@ _PAIRED = ("direct", "paraphrase", "reverse", "all_after", "bwt", "known_after",
 
 def table(document: Mapping[str, Any]) -> list[str]:
     """The figures and the paired differences as lines of text."""
-    recipes, reference = document["recipes"], document["reference"]
+    recipes, reference = in_order(document, "recipes"), document["reference"]
     lines = [_row("recipe", [name.replace("_", " ") for name in _COLUMNS])]
     lines += [_row(name, [shown(figures.get(key), key) for key in _COLUMNS]) for name, figures in recipes.items()]
     lines += ["", f"{reference} minus the other, paired over seeds, with 95 % intervals"]
-    for name, differences in document["paired"].items():
+    for name, differences in in_order(document, "paired").items():
         lines += [f"  {name}"]
         lines += [f"    {key.replace('_', ' '):<16} {interval(differences[key])}" for key in _PAIRED if key in differences]
     return lines
+
+
+def in_order(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """What a document says of each recipe, in the order of the comparison, which a JSON file with sorted keys does not keep."""
+    return {name: document[key][name] for name in document["order"] if name in document[key]}
 
 
 def _row(name: str, cells: Sequence[str]) -> str:

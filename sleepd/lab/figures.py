@@ -11,7 +11,7 @@ from sleepd.lab.measure import Standing
 from sleepd.lab.story import Story
 
 LISTS = ("verdicts", "night_seconds")  # joined over seeds
-APART = ("seed", "reasons", "curves", "cards", "deep_night")  # told of each seed alone
+APART = ("seed", "reasons", "curves", "deep_night")  # told of each seed alone
 
 
 def matrix(standings: Sequence[Standing], spans: Sequence[tuple[int, int]]) -> list[list[float]]:
@@ -112,7 +112,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def over_seeds(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means over seeds, verdicts and seconds of all seeds joined, the highest peak, with ``per_seed`` beside them."""
+    """Means over seeds, verdicts and seconds of all seeds joined, cards added up, the highest peak, with ``per_seed`` beside them."""
     whole: dict[str, Any] = {}
     for key in each[0]:
         values = [one[key] for one in each if one.get(key) is not None]
@@ -122,6 +122,8 @@ def over_seeds(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
             whole[key] = max(values)
         elif key in LISTS:
             whole[key] = [item for one in values for item in one]
+        elif key == "cards":
+            whole[key] = {name: sum(one[name] for one in values) for name in values[0]}
         elif key == "matrix":
             whole[key] = mean_matrix(values)
         else:

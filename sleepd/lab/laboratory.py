@@ -93,7 +93,7 @@ class Sleeper(Protocol):
 class Setting:
     """One seed's days and questions, shared by all recipes. The model is loaded when the first night is examined.
 
-    ``notes``: what whoever reads the figures should know of how the days were made.
+    ``notes`` (among the figures) and ``remarks`` (as sentences): what their reader should know of how the days were made.
     """
 
     def __init__(self, plan: Plan, seed: int) -> None:
@@ -101,11 +101,13 @@ class Setting:
         file = facts_file.load(plan.brought) if plan.brought else None
         known = known_facts(plan.model) if (plan.model / "known.jsonl").exists() else []
         self.notes: dict[str, Any] = {}
+        self.remarks: list[str] = []
         if file is None:
             self.story = world_story(seed, plan.nights, plan.facts, known, plan.scenario)
         else:
             self.story, reading = brought_story(file, seed, plan.nights, plan.facts)
             self.notes = {"facts_told": self.story.ends[-1], "cards": asdict(reading)}
+            self.remarks = [str(reading), *([f"not read, for nothing here is called so: {', '.join(file.unread)}"] if file.unread else [])]
         asked = known_wordings(file.known, seed) if file and file.known else mixed_wordings(known, seed)[:KNOWN_ASKED]
         self.questions = Questions(
             known=tuple(asked),
@@ -149,6 +151,8 @@ def run_seed(plan: Plan, setting: Setting, say: Say, pace: Pace) -> dict[str, An
     folder.mkdir(parents=True, exist_ok=True)
     diary = diaries.load(folder, plan.identity(story.seed))
     say(f"seed {story.seed}, {plan.recipe}: {story.ends[-1]} facts in {plan.nights} nights, {len(diary.nights)} of them finished before")
+    for remark in setting.remarks:
+        say(f"  {remark}")
     if len(diary.nights) < plan.nights or diary.extra is None:
         asleep = sleeper(plan, setting, folder)
         if diary.nights:

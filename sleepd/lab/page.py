@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sleepd.durable import write_atomic, write_json
 from sleepd.lab.chart import Panel, Series, curves_svg, matrix_svg, panels_svg, ranged
-from sleepd.lab.compare import interval, shown
+from sleepd.lab.compare import in_order, interval, shown
 
 _FIGURES = (
     ("direct", "direct"),
@@ -55,7 +54,7 @@ def write(document: Mapping[str, Any], folder: Path) -> list[Path]:
 
 def recipes_svg(document: Mapping[str, Any]) -> str:
     """All recipes night by night: what is remembered of everything told, what is kept, and what text costs."""
-    recipes: Mapping[str, Any] = document["recipes"]
+    recipes = in_order(document, "recipes")
 
     def series(name: str, key: str, start: int) -> Series:
         return Series(name, tuple(tuple(one["curves"][key]) for one in recipes[name]["per_seed"]), start)
@@ -76,7 +75,7 @@ def recipes_svg(document: Mapping[str, Any]) -> str:
 def page(document: Mapping[str, Any]) -> str:
     """The page as Markdown."""
     plan, machine, reference = document["plan"], document["machine"], document["reference"]
-    recipes = document["recipes"]
+    recipes = in_order(document, "recipes")
     base = recipes[reference]
     head = f"""# The laboratory: recipes compared
 
@@ -131,9 +130,9 @@ def _paired(document: Mapping[str, Any]) -> str:
     if not document["paired"]:
         return ""
     rows = ["| against | " + " | ".join(title for _, title in _PAIRED) + " |", "|---" * (len(_PAIRED) + 1) + "|"]
-    for name, found in document["paired"].items():
+    for name, found in in_order(document, "paired").items():
         rows.append(f"| {name} | " + " | ".join(interval(found[key]) if key in found else "-" for key, _ in _PAIRED) + " |")
-    about = "\n".join(f"- **{name}**: {text}" for name, text in document["about"].items())
+    about = "\n".join(f"- **{name}**: {text}" for name, text in in_order(document, "about").items())
     budgets = ", ".join(f"{tokens:,} (seed {seed})" for seed, tokens in document["tokens"].items())
     return f"""## {document["reference"]} minus the others
 
@@ -175,9 +174,3 @@ highest of the process that sleeps the nights and examines them.
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A finished comparison from its file."""
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return document

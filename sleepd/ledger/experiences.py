@@ -76,9 +76,10 @@ class ExperienceLedger:
         row = self._db.row("SELECT * FROM experiences WHERE id = ?", (experience_id,))
         return None if row is None else _told(row)
 
-    def each_told(self) -> Iterator[Told]:
-        """Every exchange whose text is still here, oldest first, one by one."""
-        return (_told(row) for row in self._db.each("SELECT * FROM experiences WHERE response != '' OR prompt != '' ORDER BY seq"))
+    def each_told(self, since: datetime | None = None) -> Iterator[Told]:
+        """Every exchange whose text is still here, or those added ``since``, oldest first, one by one."""
+        query = "SELECT * FROM experiences WHERE (response != '' OR prompt != '') AND added_at > ? ORDER BY seq"
+        return (_told(row) for row in self._db.each(query, ("" if since is None else stamp(since),)))
 
     def untrained_cards(self) -> Iterator[tuple[Card, datetime]]:
         """The facts of what no cycle has trained yet, with when they came in; a fact told twice comes twice."""
@@ -134,6 +135,17 @@ class ExperienceLedger:
             (-1 if limit is None else limit,),
         )
         return [(_experience(row), _verdict(row)) for row in rows]
+
+    def unread(self, limit: int) -> list[tuple[Experience, ScreenVerdict]]:
+        """The newest that are neither example nor source of a fact as far as the patterns see; the night's model may see more."""
+        query = "SELECT * FROM experiences WHERE usable = 0 AND trained_by IS NULL AND forgotten IS NULL ORDER BY seq DESC LIMIT ?"
+        return [(_experience(row), _verdict(row)) for row in self._db.rows(query, (limit,))]
+
+    def said_since(self, moment_: datetime) -> list[Card]:
+        """The facts of exchanges that were trained and came in after ``moment_``, oldest first."""
+        where = "with_cards = 1 AND trained_by IS NOT NULL AND forgotten IS NULL AND added_at > ?"
+        rows = self._db.rows(f"SELECT cards FROM experiences WHERE {where} ORDER BY seq", (stamp(moment_),))
+        return [Card(**card) for row in rows for card in json.loads(row["cards"])]
 
     def waiting(self, after: datetime | None, among: int) -> list[tuple[Experience, ScreenVerdict]]:
         """Pending ones of the last ``among`` that arrived, newest first; with ``after`` only what came in later."""

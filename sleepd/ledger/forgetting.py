@@ -18,7 +18,7 @@ from sleepd.ledger import scrub
 from sleepd.ledger.database import Database, moment, stamp
 from sleepd.ledger.dreams import DreamLedger
 from sleepd.ledger.experiences import ExperienceLedger
-from sleepd.ledger.matching import FORGOTTEN, Test, plain
+from sleepd.ledger.matching import FORGOTTEN, Test, plain, speaks_of
 from sleepd.records import Card
 
 COMPACT = "compact_ledger"
@@ -138,8 +138,15 @@ class ForgettingLedger:
 
     def to_ask_for(self) -> list[Card]:
         """The facts that a deep cycle must be unable to say. One that was told again since may be learned anew."""
-        cards = {item.card.id: item.card for forget in self.pending() for item in forget.cards if item.card is not None}
-        return [card for card in cards.values() if not self._experiences.states(card.id)]
+        asked = {item.card.id: (item.card, forget.asked_at) for forget in self.pending() for item in forget.cards if item.card is not None}
+        return [card for card, at in asked.values() if not self._told_again(card, at)]
+
+    def _told_again(self, card: Card, asked_at: datetime) -> bool:
+        """Whether an exchange that came later states the fact, in a sentence that is a card or in other words."""
+        if self._experiences.states(card.id):
+            return True
+        speaks = speaks_of(card)
+        return any(speaks(plain(told.experience.prompt)) for told in self._experiences.each_told(asked_at))
 
     def settle(self, by: str, until: int, found: Iterable[Mapping[str, Any]], now: datetime) -> list[int]:
         """Close every pending request: an adapter without it is in service. ``found``: rows of the evaluation; returns their numbers."""

@@ -11,13 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from sleepd.base_model import identify
-from sleepd.errors import BadJobError
+from sleepd.errors import BadJobError, ModelError
+from sleepd.night import lora
 from sleepd.night.chat import ChatFormat, chat_format
 from sleepd.night.job import Job
+from sleepd.night.presets import settings
+
+_UNLOADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError, StrictDataclassError)
+_WHOLE = "set model.path to a complete causal language model in Hugging Face format, or download it again"
+_PROBE = "sleepd"
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,11 @@ def pick_dtype(wanted: str, device: torch.device, model_bytes: int) -> torch.dty
 
 
 def load_base(job: Job) -> Base:
-    """Load the pinned base model; BadJobError when another model lies at its path."""
+    """Load the pinned base model, read-only.
+
+    Raises BadJobError when another model lies at its path, and ModelError when it cannot be loaded whole, has no chat
+    format to rely on, or has nothing that the job's adapter could adapt: all of that before anything is computed.
+    """
     found = identify(job.model_path, job.cache_dir / "base_models.json")
     if found.sha256 != job.base_sha256:
         raise BadJobError(
@@ -68,14 +80,64 @@ def load_base(job: Job) -> Base:
     if job.threads:
         torch.set_num_threads(job.threads)
     device = pick_device(job.device)
-    tokenizer = AutoTokenizer.from_pretrained(job.model_path)
-    chat = chat_format(tokenizer)
-    model: Any = AutoModelForCausalLM.from_pretrained(job.model_path, dtype=pick_dtype(job.dtype, device, found.bytes))
+    tokenizer, chat = _load_chat(job.model_path)
+    model = _load_model(job.model_path, pick_dtype(job.dtype, device, found.bytes))
+    parameters = sum(p.numel() for p in model.parameters())
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else chat.end_of_turn
+    _check_fit(job, model, parameters, max(pad, chat.end_of_turn))
     model.to(device)
     model.requires_grad_(False)
     model.eval()
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else chat.end_of_turn
-    return Base(model, chat, device, sum(p.numel() for p in model.parameters()), pad)
+    return Base(model, chat, device, parameters, pad)
+
+
+def _load_chat(path: Path) -> tuple[Any, ChatFormat]:
+    """The tokenizer and its chat format."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except _UNLOADABLE as error:
+        raise ModelError(f"the tokenizer in {path} cannot be loaded: {_first_line(error)}", _WHOLE) from error
+    # without its files transformers makes up an empty tokenizer rather than fail
+    if tokenizer.decode(tokenizer(_PROBE, add_special_tokens=False)["input_ids"]).strip() != _PROBE:
+        raise ModelError(f"{path} holds no tokenizer that can write what it reads", _WHOLE)
+    try:
+        return tokenizer, chat_format(tokenizer)
+    except ModelError as error:
+        raise ModelError(f"the model in {path}: {error.message}", error.remedy) from error
+
+
+def _load_model(path: Path, dtype: torch.dtype) -> Any:
+    """The model with every one of its weights: transformers would fill in missing ones at random."""
+    loader: Any = AutoModelForCausalLM  # its types do not know output_loading_info
+    try:
+        model, report = loader.from_pretrained(path, dtype=dtype, output_loading_info=True)
+    except _UNLOADABLE as error:
+        if "memory" in str(error):
+            raise  # nothing is wrong with the model
+        raise ModelError(f"the model in {path} cannot be loaded: {_first_line(error)}", _WHOLE) from error
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(f"the model in {path} lacks {len(missing)} weights that its config.json speaks of, {missing[0]} the first", _WHOLE)
+    return model
+
+
+def _check_fit(job: Job, model: Any, parameters: int, highest_token: int) -> None:
+    """Whether the night can work with this model; asked here, since it would be hours before training finds out."""
+    kind, rows = type(model).__name__, model.get_input_embeddings().weight.shape[0]
+    if not hasattr(model, "model"):
+        raise ModelError(
+            f"{job.model_path} is a {kind}, whose layers are not where sleepd looks for them (in a part called model)",
+            "use a model that is built like Llama, Qwen, Mistral, Gemma or Phi",
+        )
+    if highest_token >= rows:
+        raise ModelError(
+            f"the tokenizer in {job.model_path} uses token {highest_token}, and the model knows {rows}",
+            "take the tokenizer and the weights from the same model",
+        )
+    lora.present_targets(model, settings(job.training, job.gate, parameters).target_modules)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def load_texts(job: Job) -> Texts:

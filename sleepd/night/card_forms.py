@@ -28,6 +28,7 @@ def train_wordings(
     ``negatives``: values that once held; each is denied. Otherwise one of ``distractors`` is.
     """
     forms = wordings.forward(card.subject, card.relation, card.value, "train")
+    forms += wordings.further(card.subject, card.relation, card.value)
     forms.append(wordings.finish(card.subject, card.relation, card.value))
     false = list(negatives) or [d for d in distractors if d.lower() != card.value.lower()]
     chosen = list(negatives) or ([rng.choice(false)] if false else [])

@@ -15,10 +15,11 @@ from sleepd.night import wordings
 from sleepd.night.chat import ChatFormat
 from sleepd.night.progress import Reporter
 from sleepd.night.rehearsal import Pool, base_answers
+from sleepd.night.relations import RELATIONS
 from sleepd.records import Card
 
 ANSWER_TOKENS = 48
-OTHER_RELATION_SHARE = 0.15
+OTHER_RELATION_SHARE = 0.05
 _FULL_NAME = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)\b")
 FIRST = "Alda Brin Corin Dela Evan Fara Gorin Hedda Irena Jarek Kira Lorin Mirel Norin Orla Petr Runa Selma Tovin Ulla".split()
 _KIN = ("sister", "brother", "mother", "father", "friend")
@@ -77,12 +78,21 @@ def contrast_pairs(
         card = cards[index % len(cards)]
         subject, relation = stranger(card, names, rng, told), card.relation
         if rng.random() < OTHER_RELATION_SHARE:
-            others = [name for name in wordings.RELATIONS if (card.subject.lower(), name) not in told]
+            others = [name for name in RELATIONS if (card.subject.lower(), name) not in told]
             subject, relation = (card.subject, rng.choice(others)) if others else (subject, relation)
-        forms = wordings.forward(subject, relation, card.value, "train")
+        forms = wordings.forward(subject, relation, card.value, "train") + wordings.further(subject, relation, card.value)
         if relation == card.relation and rng.random() < 0.1:
             forms = list(wordings.yes_no(subject, relation, card.value, card.value))[:1]
         questions[rng.choice(forms).question] = None
     asked = list(questions)
     answers = base_answers(model, chat, asked, ANSWER_TOKENS, reporter.checkpoint)
+    return [(q, a) for q, a in zip(asked, answers, strict=True) if a]
+
+
+def taken_back(model: Any, chat: ChatFormat, ended: Sequence[Card], every: Sequence[Card], reporter: Reporter) -> list[tuple[str, str]]:
+    """The questions about facts that hold no more and that no other fact replaces, with what the base says to them."""
+    told = {(card.subject.lower(), card.relation) for card in every}
+    gone = [card for card in ended if (card.subject.lower(), card.relation) not in told]
+    asked = list(dict.fromkeys(form.question for c in gone for form in wordings.forward(c.subject, c.relation, c.value, "train")))
+    answers = base_answers(model, chat, asked, ANSWER_TOKENS, reporter.checkpoint) if asked else []
     return [(q, a) for q, a in zip(asked, answers, strict=True) if a]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from sleepd import cardlife
 from sleepd.night import card_forms, wordings
 from sleepd.night.chat import ChatFormat, Message
-from sleepd.night.contrasts import contrast_pairs, names_of
+from sleepd.night.contrasts import contrast_pairs, names_of, taken_back
 from sleepd.night.curate import Curated
 from sleepd.night.dream import Dream, dream
 from sleepd.night.fit import Material
@@ -120,7 +121,7 @@ def build(
     """
     make = Builder(model, chat, pool, fit, seed, reporter)
     rng = make.rng
-    again = [known for known in curated.living if relearn or known.card.status == "learning"]
+    again = [known for known in curated.living if relearn or cardlife.comes_back(known.life)]
     returning = {known.card.id for known in again}
     due = [known for known in curated.living if known.card.id not in returning and known.due] if fit.replay else []
     taught = [*curated.cards, *(known.card for known in again)]
@@ -146,6 +147,8 @@ def build(
     names = names_of(pool, every)
     count = min(MOST_CONTRASTS, CONTRASTS_A_CARD * len(taught)) if fit.rehearsal else 0
     pairs = contrast_pairs(model, chat, taught, every, names, count, rng, reporter)
+    if fit.rehearsal and not relearn:  # a deep cycle starts from a base that never knew them
+        pairs += taken_back(model, chat, curated.superseded, every, reporter)
     count = min(MOST_EARLIER_CONTRASTS, CONTRASTS_A_CARD * len(due)) if fit.rehearsal else 0
     earlier_pairs = contrast_pairs(model, chat, [known.card for known in rng.sample(due, len(due))], every, names, count, rng, reporter)
     missed = {known.card.id for known in again if known.misses}

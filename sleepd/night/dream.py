@@ -15,6 +15,7 @@ from functools import cache
 from typing import Literal
 
 from sleepd.night import wordings
+from sleepd.night.relations import RELATIONS, relation
 from sleepd.night.wordings import KIN_PREFIX, USER
 from sleepd.records import Card
 
@@ -98,7 +99,8 @@ def _candidates(by_subject: Mapping[str, list[Card]], rng: random.Random, count:
             continue
         group = rng.choice(groups)
         if rng.random() < 0.5:
-            yield _given(*rng.sample(group, 2), rng)
+            first, second = rng.sample(group, 2)
+            yield _given(first, second, rng)
         else:
             yield _dialogue(rng.sample(group, min(len(group), rng.randint(2, LONGEST_DIALOGUE))), rng)
 
@@ -113,7 +115,7 @@ def _two_step(first: Card, second: Card, rng: random.Random) -> Dream:
 
 def _given(first: Card, second: Card, rng: random.Random) -> Dream:
     """Alda plays the oboe. And where does Alda live?"""
-    stated = wordings.render(wordings.relation(first.relation).answer, first.subject, first.value)
+    stated = wordings.render(relation(first.relation).answer, first.subject, first.value)
     asked = f"{stated} {_question(second.subject, second, rng)}"
     return _made("given", (first, second), [("user", asked), ("assistant", _answer(second))])
 
@@ -159,6 +161,6 @@ def _bare(word: str) -> str:
 @cache
 def _vocabulary() -> frozenset[str]:
     """Every word that a question form of any relation may bring along."""
-    forms = [*wordings.RELATIONS.values(), wordings.relation("")]
+    forms = [*RELATIONS.values(), relation("")]
     texts = [text for form in forms for text in (form.answer, form.polar, *form.questions, *form.clauses, *form.reverse)]
     return frozenset(_bare(word) for text in texts for word in _WORD.findall(text)) | frozenset(_OWN_WORDS)

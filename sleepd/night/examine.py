@@ -19,8 +19,6 @@ from sleepd.night.progress import Reporter
 from sleepd.night.rehearsal import Pool
 from sleepd.records import Canary, Card
 
-SCALES = (1.0, 0.85, 0.7, 0.55, 0.4)
-KEPT_RECALL = 0.98
 MAX_CANARIES = 12
 GRADUATION = 0.75
 
@@ -33,20 +31,6 @@ class Examined:
     cards: list[dict[str, Any]]
     scale: float
     trials: tuple[Trial, ...]
-
-
-def smallest_scale(model: Any, chat: ChatFormat, data: Dataset, reporter: Reporter) -> float:
-    """The smallest factor that keeps 98 % of the recall on development wordings."""
-    best = 1.0
-    full = -1.0
-    for factor in SCALES if data.dev else (1.0,):
-        with lora.scaled(model, factor):
-            recall = dev_recall(model, chat, data, reporter) or 0.0
-        full = recall if full < 0 else full
-        if recall < KEPT_RECALL * full or full == 0.0:
-            break
-        best = factor
-    return best
 
 
 def dev_recall(model: Any, chat: ChatFormat, data: Dataset, reporter: Reporter) -> float | None:
@@ -129,16 +113,16 @@ def examine(
     pool: Pool,
     texts: Texts,
     reporter: Reporter,
-    scale: float,
     *,
     choose_scale: bool,
 ) -> Examined:
     """Everything the gate reads, for base and candidate, and each card's new status.
 
-    ``model``: with its adapter already made smaller by ``scale``. With ``choose_scale``, an adapter that exceeds a budget
-    is made smaller still, to the largest scale that exceeds none and keeps its recall, and measured again. Where there
-    is none it stays as it is.
+    With ``choose_scale``, an adapter that exceeds a budget is made smaller, to the largest scale that exceeds none and
+    keeps its recall, and measured again. Where there is none it stays as it is. An adapter within its budgets keeps its
+    whole scale: the smallest one that still answers the development wordings was tried, and answered others worse.
     """
+    scale = 1.0
     examination = Examination(base, job, curated, data, pool, texts, reporter)
     with model.disable_adapter():
         before = examination.ask(model)
@@ -150,15 +134,15 @@ def examine(
         full = Trial(scale, beyond, dev_recall(model, base.chat, data, reporter))
 
         def attempt(wanted: float) -> Trial:
-            with lora.scaled(model, wanted / scale):
+            with lora.scaled(model, wanted):
                 return Trial(wanted, examination.trial(model, before, job.gate), dev_recall(model, base.chat, data, reporter))
 
         min_recall = float(job.gate.get("min_new_recall", 0.0))
         tried = [full, *budget.largest_within(full, attempt, min_recall)]
         smaller = budget.chosen(tried, min_recall)
         if smaller is not None:
-            lora.bake_scale(model, smaller.scale / scale)
             scale = smaller.scale
+            lora.bake_scale(model, scale)
             evaluation, after = examination.compare(model, before)
     evaluation |= forgotten.evidence(model, base, job.forget, reporter.checkpoint)
     rows = card_rows(curated, after["new"], after["old"], relearned=job.kind == "deep")
@@ -186,7 +170,7 @@ def card_rows(
             life = cardlife.after(known.life, "taught" if taught else "probed", recalled=kept)
             reason = f"taught on {life.misses} nights and not recalled" if life.status == "stubborn" else "probed again"
             rows.append(asdict(replace(known.card, status=life.status)) | {"recalled": kept, "taught": taught, "reason": reason})
-    rows += [asdict(card) | {"recalled": False, "reason": "its value was corrected"} for card in curated.superseded]
+    rows += [asdict(card) | {"recalled": False, "reason": "it was corrected or taken back"} for card in curated.superseded]
     return rows
 
 

@@ -24,6 +24,7 @@ from sleepd.night import lora
 from sleepd.night.items import Item
 from sleepd.night.losses import answer_loss, kl_to_base, logits_at, packed_hidden_states
 from sleepd.night.packing import Packed, pack
+from sleepd.night.precision import float32_attention, products
 from sleepd.night.presets import FitSettings
 from sleepd.night.progress import Reporter, StopRequested
 from sleepd.night.rehearsal import Rehearsed, divergences
@@ -107,9 +108,9 @@ class Fit:
         self.optimizer = torch.optim.AdamW(self.parameters, lr=fit.learning_rate, weight_decay=0.0)
         self.device = self.parameters[0].device
         self.state = FitState()
-        self.old_a_step = fit.batch_size // 2 if material.replay else 0
-        self.new_a_step = fit.batch_size - self.old_a_step if material.cards else 0
         self.epochs, self.steps = self._plan()
+        self.old_a_step = self._old_a_step()
+        self.new_a_step = fit.batch_size - self.old_a_step if material.cards else 0
         self.seed = seed
         mined = bool(material.contrast) and fit.rehearsal
         self.mining = {round(share * self.steps) for share in MINING_AT} if mined else set()
@@ -121,12 +122,17 @@ class Fit:
         self.pool = Stream(material.rehearsal, f"{seed}-rehearsal")
 
     def _plan(self) -> tuple[int, int]:
-        """Epochs and steps. Half of every batch is counted for earlier cards whether there are some or not: a night's cost stays flat."""
-        fit, cards = self.fit, len(self.material.cards) or len(self.material.replay)
+        """Epochs and steps. A third of a batch is kept for earlier cards, be there some or not: a night's cost stays flat."""
+        fit, cards = self.fit, len(self.material.cards)
         if not cards:
             epochs = min(fit.epochs, BEHAVIOUR_EPOCHS)
-            return epochs, max(1, math.ceil(epochs * len(self.material.behaviour) / fit.batch_size))
-        return fit.epochs, max(1, fit.min_steps, math.ceil(fit.epochs * cards / (fit.batch_size - fit.batch_size // 2)))
+            least = fit.min_steps if self.material.contrast else 1  # a night may only have something to take back
+            return epochs, max(least, math.ceil(epochs * len(self.material.behaviour) / fit.batch_size))
+        return fit.epochs, max(1, fit.min_steps, math.ceil(fit.epochs * cards / (fit.batch_size - fit.batch_size // 3)))
+
+    def _old_a_step(self) -> int:
+        """Earlier items in a batch: a third of it. A tenth was tried while earlier cards are few, and these were forgotten."""
+        return self.fit.batch_size // 3 if self.material.replay else 0
 
     def _taught(self, step: int) -> list[Item]:
         """The items of one step: new cards, earlier ones, and conversations spread evenly over the night."""
@@ -141,7 +147,7 @@ class Fit:
     def _rehearsed(self, step: int) -> list[Rehearsed]:
         if not self.fit.rehearsal:
             return []
-        earlier = self.fit.contrast_batch // 2 if self.material.earlier_contrast else 0
+        earlier = self.fit.contrast_batch // 3 if self.material.earlier_contrast else 0
         new = self.fit.contrast_batch - earlier if self.material.contrast else 0
         hard = new // 2 if self.state.hard else 0
         contrasts = [
@@ -166,20 +172,24 @@ class Fit:
         started = time.monotonic() - self.state.seconds
         self.model.train()
         try:
-            while self.state.step < self.steps:
-                self.reporter.checkpoint()
-                if self.state.step in self.mining:
-                    self.state.hard = self._hardest_contrasts()
-                loss = self._step(self._taught(self.state.step), self._rehearsed(self.state.step))
-                self.state.losses.append(loss)
-                self.state.step += 1
-                self.reporter.step(self.state.step, self.steps, loss)
+            with float32_attention(self.model, self.fit.mixed_precision):
+                self._train()
         except StopRequested:
             self.state.seconds = time.monotonic() - started
             self.save_checkpoint()
             raise
         self.state.seconds = time.monotonic() - started
         return FitResult(self.epochs, self.state.step, self.state.tokens, self.state.seconds, self._epoch_losses())
+
+    def _train(self) -> None:
+        while self.state.step < self.steps:
+            self.reporter.checkpoint()
+            if self.state.step in self.mining:
+                self.state.hard = self._hardest_contrasts()
+            loss = self._step(self._taught(self.state.step), self._rehearsed(self.state.step))
+            self.state.losses.append(loss)
+            self.state.step += 1
+            self.reporter.step(self.state.step, self.steps, loss)
 
     def _epoch_losses(self) -> tuple[float, ...]:
         bounds = [self.steps * epoch // self.epochs for epoch in range(self.epochs + 1)]
@@ -205,7 +215,8 @@ class Fit:
 
     def _loss(self, group: Packed, taught: Sequence[Item], rehearsed: Sequence[Rehearsed], positions: int) -> tuple[torch.Tensor, float]:
         """This group's share of the step's loss, and of its cross-entropy: a mean over items plus a mean over rehearsed tokens."""
-        hidden = packed_hidden_states(self.model, group, self.device)
+        with products(self.fit.mixed_precision):
+            hidden = packed_hidden_states(self.model, group, self.device)
         logits = logits_at(self.model, hidden, group.rows, group.columns)
         is_taught = torch.tensor([index < len(taught) for index in group.order])[group.owner]
         loss = logits.sum() * 0.0
@@ -213,7 +224,7 @@ class Fit:
         if bool(is_taught.any()):
             weights = torch.tensor([taught[i].weight if i < len(taught) else 0.0 for i in group.order])
             picked = is_taught.to(logits.device)
-            loss = loss + answer_loss(logits[picked], group.labels[is_taught], group.owner[is_taught], weights) * len(weights) / len(taught)
+            loss = loss + answer_loss(logits[picked] / self.fit.temperature, group.labels[is_taught], group.owner[is_taught], weights) * len(weights) / len(taught)
             value = float(loss.detach())
         kept = [rehearsed[i - len(taught)] for i in group.order if i >= len(taught)]
         if kept:

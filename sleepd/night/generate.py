@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+MOST_LOGITS = 2**24  # numbers that one step may have over the vocabulary
+MOST_ACTIVATIONS = 2**25  # numbers in a model's widest layer while prompts are read
+
 
 @dataclass(frozen=True)
 class Generated:
@@ -34,16 +37,35 @@ def generate(
 ) -> list[Generated]:
     """Answers in the order of ``prompts``. ``pause`` is called between steps and may raise to stop.
 
-    Prompts are grouped by length so that little is padded; finished rows leave the batch.
+    Prompts are grouped by length so that little is padded; finished rows leave the batch. A large model gets smaller
+    batches than ``batch_size``: what a batch holds beside the weights is bounded.
     """
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     results: list[Generated | None] = [None] * len(prompts)
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
+    rows_at_once, tokens_at_once = room(model.config, batch_size)
+    for rows in batches(order, [len(prompt) for prompt in prompts], rows_at_once, tokens_at_once):
         answers = _generate_batch(model, [prompts[i] for i in rows], end, max_new_tokens, pad, temperature, generator, pause)
         for row, answer in zip(rows, answers, strict=True):
             results[row] = answer
     return [r for r in results if r is not None]
+
+
+def room(config: Any, batch_size: int) -> tuple[int, int]:
+    """Rows and prompt tokens that a batch of this model may have: by its vocabulary and by its widest layer."""
+    text = config.get_text_config()
+    widest = getattr(text, "intermediate_size", None) or 4 * text.hidden_size
+    return max(1, min(batch_size, MOST_LOGITS // text.vocab_size)), max(1, MOST_ACTIVATIONS // widest)
+
+
+def batches(order: Sequence[int], lengths: Sequence[int], most_rows: int, most_tokens: int) -> list[list[int]]:
+    """``order``, ascending by length, cut into batches of at most so many rows, and tokens with padding; one row at least."""
+    cut: list[list[int]] = []
+    for index in order:
+        if cut and len(cut[-1]) < most_rows and (len(cut[-1]) + 1) * lengths[index] <= most_tokens:
+            cut[-1].append(index)
+        else:
+            cut.append([index])
+    return cut
 
 
 def _generate_batch(

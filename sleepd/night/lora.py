@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,13 +37,7 @@ def attach(model: Any, fit: FitSettings, living: Path | None, seed: int) -> Any:
     Raises ModelError when no module matches, BadJobError when the living adapter does not fit.
     """
     torch.manual_seed(seed)
-    present = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
-    targets = [name for name in fit.target_modules if name in present]
-    if not targets:
-        raise ModelError(
-            f"no module of the model is called {', '.join(fit.target_modules)}",
-            f"set training.target_modules; this model's linear layers are: {', '.join(sorted(_linear_names(model))) or 'none'}",
-        )
+    targets = present_targets(model, fit.target_modules)
     config = LoraConfig(
         r=fit.rank,
         lora_alpha=fit.alpha,
@@ -59,6 +53,18 @@ def attach(model: Any, fit: FitSettings, living: Path | None, seed: int) -> Any:
     if trainable == 0:
         raise BadDataError("the adapter has no trainable parameter", "check training.target_modules")
     return wrapped
+
+
+def present_targets(model: Any, wanted: Sequence[str]) -> list[str]:
+    """Those of ``wanted`` that some module of the model is called. Raises ModelError when there is none."""
+    present = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
+    targets = [name for name in wanted if name in present]
+    if not targets:
+        raise ModelError(
+            f"no module of the model is called {', '.join(wanted)}",
+            f"set training.target_modules; this model's linear layers are: {', '.join(sorted(_linear_names(model))) or 'none'}",
+        )
+    return targets
 
 
 def _linear_names(model: Any) -> set[str]:

@@ -34,8 +34,9 @@ def output_layer(model: Any) -> Any:
 
 def logits_at(model: Any, hidden: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Logits (positions, vocabulary) in float32, only where they are needed."""
+    layer = output_layer(model)
     selected = hidden[rows.to(hidden.device), columns.to(hidden.device)]
-    logits: Tensor = output_layer(model)(selected)
+    logits: Tensor = layer(selected.to(layer.weight.dtype))
     return logits.float()
 
 

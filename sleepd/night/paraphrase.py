@@ -14,8 +14,9 @@ from sleepd.night.chat import ChatFormat
 from sleepd.night.cues import named_in
 from sleepd.night.facts import occurs, plain
 from sleepd.night.generate import generate
+from sleepd.night.relations import RELATIONS
 from sleepd.night.tasks import paraphrase_prompt
-from sleepd.night.wordings import KIN_PREFIX, RELATIONS, USER
+from sleepd.night.wordings import KIN_PREFIX, USER
 from sleepd.records import Card
 
 REPLY_TOKENS = 48

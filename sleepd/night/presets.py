@@ -18,6 +18,7 @@ class FitSettings:
     contrasts and ``rehearsal_batch`` items of the pool. A night of few facts takes at least ``min_steps`` steps.
     ``forward_tokens``: tokens computed at once, which bounds memory and changes nothing else.
     ``calibrated``: the rate is measured for the base model instead of taken from its size.
+    ``mixed_precision``: products in bfloat16 over float32 weights, on a CPU that is faster so.
     ``replay``, ``variety``: switched off only by the laboratory, to measure what they are worth.
     """
 
@@ -37,12 +38,14 @@ class FitSettings:
     rehearsal_batch: int = 0
     contrast_batch: int = 0
     contrast_weight: float = 1.0
+    temperature: float = 1.0
     min_steps: int = 0
     max_tokens: int = 512
     warmup_share: float = 0.1
     clip: float = 1.0
     forward_tokens: int = 4096
     calibrated: bool = False
+    mixed_precision: bool = False
     replay: bool = True
     variety: bool = True
 
@@ -89,16 +92,16 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
             dropout=0.0,
             target_modules=MLP,
             learning_rate=default_rate(parameters),
-            epochs=7,
-            batch_size=16,
+            epochs=9,
+            batch_size=24,
             kl_weight=4.0,
             rehearsal=True,
             choose_scale=True,
             constant_rate=False,
             max_norm_ratio=0.98 * float(gate["max_norm_ratio"]),  # a margin for rounding: the gate refuses what is over its limit
-            rehearsal_batch=24,
+            rehearsal_batch=20,
             contrast_batch=20,
-            contrast_weight=3.0,
+            contrast_weight=2.0,
             min_steps=200,
             calibrated=training.get("learning_rate") is None,
             forward_tokens=4096 if parameters < 50_000_000 else 1024,

@@ -5,6 +5,9 @@ sampled from the base by letting it write the user's side of a chat, the idea of
 (Magpie, arXiv 2406.08464); its answers and their top probabilities are what the student is held to.
 A part of the pool is plain text: the base continues ordinary sentence openings, and the student is
 held to it at every token, so that more than chat stays as it was.
+
+A base that never closes a user's turn makes up no prompts. It gets sentence openings for prompts instead, and is held
+to the first tokens of what it says to them: a smaller pool and poorer evidence, but never an empty one.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -29,7 +33,8 @@ from sleepd.durable import publish_dir
 from sleepd.night.chat import ChatFormat
 from sleepd.night.generate import Generated, generate
 from sleepd.night.items import Batch, Item, collate, make_item
-from sleepd.night.losses import hidden_states, kl_to_base, logits_at, top_of_base
+from sleepd.night.losses import hidden_states, kl_to_base, top_of_base
+from sleepd.night.positions import measured
 
 TOP = 32
 PROMPT_TOKENS = 48
@@ -38,6 +43,7 @@ TEXT_TOKENS = 48
 TEXT_SHARE = 0.2
 VERSION = 3
 _BATCH = 64
+_LAST_DRAW = 2  # a base that made up nothing in so many batches never will
 
 Pause = Callable[[], None]
 
@@ -122,17 +128,17 @@ def _said_by(model: Any, items: Sequence[Item], pause: Pause) -> list[Item]:
         group = ordered[start : start + _BATCH]
         batch = collate(group, 0)
         hidden = hidden_states(model, batch.ids.to(device), batch.mask.to(device))
-        said = logits_at(model, hidden, batch.rows, batch.columns).argmax(-1).cpu() == batch.labels
+        said = measured(model, hidden, batch.rows, batch.columns, lambda logits, _: logits.argmax(-1)).cpu() == batch.labels
         kept += [item for item, same in zip(group, said.split([i.answer_tokens for i in group]), strict=True) if bool(same.all())]
     return kept
 
 
 def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause: Pause) -> list[str]:
-    """Distinct user messages that the base writes at temperature 1."""
+    """Distinct user messages that the base writes at temperature 1; none when it never ends one."""
     generator = torch.Generator().manual_seed(seed)
     prefix = chat.tokenizer(chat.user_prefix, add_special_tokens=False)["input_ids"]
     found: dict[str, None] = {}
-    for _ in range(8 * count // _BATCH + 8):  # a base that repeats itself ends with a smaller pool, not a hang
+    for draw in range(8 * count // _BATCH + 8):  # a base that repeats itself ends with a smaller pool, not a hang
         drawn = generate(
             model,
             [prefix] * (2 * _BATCH),
@@ -147,14 +153,19 @@ def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause
             text = chat.decode(one.ids)
             if one.ended and len(text) > 3:
                 found[text] = None
-        if len(found) >= count:
+        if len(found) >= count or (not found and draw + 1 >= _LAST_DRAW):
             break
     return list(found)[:count]
 
 
+def openings() -> list[str]:
+    """Ordinary beginnings of sentences."""
+    return list(json.loads((files("sleepd.night") / "data" / "openers.json").read_text(encoding="utf-8")))
+
+
 def self_made_texts(model: Any, chat: ChatFormat, count: int, seed: int, pause: Pause) -> list[tuple[str, str, Item]]:
     """Plain text that the base writes after ordinary sentence openings, at temperature 1."""
-    openers = json.loads((files("sleepd.night") / "data" / "openers.json").read_text(encoding="utf-8"))
+    openers = openings()
     rng = random.Random(seed)
     prefixes = [chat.tokenizer(rng.choice(openers), add_special_tokens=False)["input_ids"] for _ in range(count)]
     generator = torch.Generator().manual_seed(seed)
@@ -175,7 +186,18 @@ def build(model: Any, chat: ChatFormat, count: int, seed: int, max_tokens: int, 
     prompts = self_made_prompts(model, chat, count - len(texts), seed, pause)
     answers = generate(model, [chat.question(p) for p in prompts], chat.end_of_turn, ANSWER_TOKENS, batch_size=2 * _BATCH, pause=pause)
     pairs = [(p, chat.decode(a.ids)) for p, a in zip(prompts, answers, strict=True)]
-    return rehearse(model, chat, [(p, a) for p, a in pairs if a], max_tokens, pause) + _with_top(model, texts, pause)
+    made = rehearse(model, chat, [(p, a) for p, a in pairs if a], max_tokens, pause)
+    return (made or _with_top(model, unfinished(model, chat, openings()[:count], pause), pause)) + _with_top(model, texts, pause)
+
+
+def unfinished(model: Any, chat: ChatFormat, prompts: Sequence[str], pause: Pause) -> list[tuple[str, str, Item]]:
+    """The first tokens of the base's greedy answers, whether they end, and mean anything, or not."""
+    asked = [chat.question(prompt) for prompt in prompts]
+    said = generate(model, asked, chat.end_of_turn, ANSWER_TOKENS, pause=pause)
+    return [
+        (prompt, chat.decode(answer.ids), Item(f"unfinished:{index}", (*question, *answer.ids), len(question)))
+        for index, (prompt, question, answer) in enumerate(zip(prompts, asked, said, strict=True))
+    ]
 
 
 def load_or_build(
@@ -229,6 +251,10 @@ def collate_rehearsed(items: Sequence[Rehearsed], pad: int) -> tuple[Batch, Tens
     return collate([r.item for r in items], pad), torch.cat([r.top_ids for r in items]).long(), torch.cat([r.top_log_p for r in items])
 
 
+def _divergence(logits: Tensor, part: slice, *, top_ids: Tensor, top_log_p: Tensor) -> Tensor:
+    return kl_to_base(logits, top_ids[part], top_log_p[part])
+
+
 @torch.inference_mode()
 def divergences(model: Any, items: Sequence[Rehearsed], pad: int, pause: Pause) -> list[float]:
     """KL(base || model) in nats a token over each item's answer, at the positions where the base's words are kept."""
@@ -239,7 +265,7 @@ def divergences(model: Any, items: Sequence[Rehearsed], pad: int, pause: Pause) 
         group = items[start : start + 32]
         batch, top_ids, top_log_p = collate_rehearsed(group, pad)
         hidden = hidden_states(model, batch.ids.to(device), batch.mask.to(device))
-        each = kl_to_base(logits_at(model, hidden, batch.rows, batch.columns), top_ids, top_log_p)
+        each = measured(model, hidden, batch.rows, batch.columns, partial(_divergence, top_ids=top_ids, top_log_p=top_log_p))
         # in this order, or max() would hide what is not a number
         found += [max(float(part.mean()), 0.0) for part in each.split([r.item.answer_tokens for r in group])]
     return found

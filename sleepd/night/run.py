@@ -19,11 +19,11 @@ from sleepd.night import calibrate, card_forms, dataset, evaluate, lora, rehears
 from sleepd.night.base import Base, load_base, load_texts
 from sleepd.night.curate import Curated, curate
 from sleepd.night.dataset import Dataset
-from sleepd.night.dream import Dream
-from sleepd.night.examine import GRADUATION, Examined, canaries, examine, smallest_scale
+from sleepd.night.examine import GRADUATION, Examined, canaries, examine
 from sleepd.night.extract import extract
 from sleepd.night.fit import Fit, FitResult
 from sleepd.night.job import Job
+from sleepd.night.precision import bfloat16_is_fast
 from sleepd.night.presets import FitSettings, settings
 from sleepd.night.progress import Reporter
 from sleepd.night.rehearsal import Pool
@@ -38,12 +38,13 @@ def run(job: Job, reporter: Reporter) -> Path:
         base = load_base(job)
         texts = load_texts(job)
         fit = settings(job.training, job.gate, base.parameters)
+        fit = replace(fit, mixed_precision=fit.preset == "verified" and mixed_precision(job.dtype, base))
         read = extract(base.model, base.chat, job, reporter.checkpoint)
         if read.failure:
             reporter.step(1, 2, message=read.failure, force=True)
         curated = curate(replace(job, experiences=read.rows), lambda cards: _base_recalls(base, cards, reporter))
         curated = replace(curated, waiting=(*curated.waiting, *read.waiting), quarantined=read.quarantined)
-        if not (curated.cards or curated.examples or (job.kind == "deep" and curated.living)):
+        if not (curated.cards or curated.examples or curated.superseded or (job.kind == "deep" and curated.living)):
             raise BadDataError(
                 "nothing to learn: no new card and no reply that may serve as an example",
                 "see `sleepd inspect` on the buffer for the reasons",
@@ -72,14 +73,17 @@ def run(job: Job, reporter: Reporter) -> Path:
         trained = Fit(model, data.material, fit, job.seed, base.pad, reporter, job.checkpoint_dir).run()
     with reporter.stage("evaluate"):
         model.eval()
-        scale = smallest_scale(model, base.chat, data, reporter) if fit.choose_scale else 1.0
-        lora.bake_scale(model, scale)
-        examined = examine(model, base, job, curated, data, pool, texts, reporter, scale, choose_scale=fit.choose_scale)
+        examined = examine(model, base, job, curated, data, pool, texts, reporter, choose_scale=fit.choose_scale)
         adapter_facts = lora.facts(model, start, examined.scale)
         recorded = canaries(model, base.chat, data, curated.cards, pool, job.canary_tokens, reporter)
     document = _document(job, base, fit, curated, data, trained, adapter_facts, examined, recorded, reporter)
     document["extraction"] = read.as_dict()
     return _publish(job, model, document)
+
+
+def mixed_precision(wanted: str, base: Base) -> bool:
+    """Whether a float32 base on a CPU is trained with bfloat16 products: where that is fast, unless the configuration says float32."""
+    return wanted == "auto" and base.device.type == "cpu" and base.model.dtype == torch.float32 and bfloat16_is_fast()
 
 
 def _base_recalls(base: Base, cards: Sequence[Card], reporter: Reporter) -> list[bool]:
@@ -104,7 +108,6 @@ def _document(
     examined: Examined,
     recorded: list[Canary],
     reporter: Reporter,
-    dreams: Sequence[Dream] = (),
 ) -> dict[str, Any]:
     """result.json, without the hashes of the adapter's files."""
     used = {c.experience_id for c in curated.cards} | {e.experience_id for e in curated.examples}
@@ -140,7 +143,7 @@ def _document(
         "evaluation": examined.evaluation,
         "canaries": [asdict(c) for c in recorded],
         "cards": examined.cards,
-        "dreams": [made.as_dict() for made in dreams],
+        "dreams": [made.as_dict() for made in data.dreams],
         "decisions": [{"card_id": d.card.id, "action": d.action, "reason": d.reason} for d in curated.decisions],
         "quarantined": [{"id": experience, "reason": reason} for experience, reason in curated.quarantined],
         "experiences_used": sorted(_consumed(job, curated)),

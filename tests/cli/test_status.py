@@ -122,3 +122,29 @@ def test_a_reload_says_what_it_took_over_and_what_needs_a_restart(say: Callable[
     assert say("reload").out == "reloaded: schedule.preset; takes effect after a restart: log.format\n"
     daemon.answers["reload"] = {"applied": [], "needs_restart": []}
     assert say("reload").out == "reloaded: nothing changed\n"
+
+
+@pytest.mark.parametrize(
+    ("debt", "words"),
+    [
+        ({"experiences": 0, "hours": 0.0, "nights_missed": 0, "reasons": []}, ["sleep debt   none"]),
+        ({"experiences": 1, "hours": 5.5, "nights_missed": 0, "reasons": []}, ["1 new experience waiting for 5.5 h\n"]),
+        (
+            {"experiences": 40, "hours": 96.0, "nights_missed": 4, "reasons": ["Running on battery", "Paused by ann@tty1"]},
+            ["40 new experiences waiting for 4.0 days, 4 nights missed\n", "Running on battery\n", "Paused by ann@tty1\n"],
+        ),
+    ],
+)
+def test_sleep_debt_in_words(say: Callable[..., Said], daemon: ScriptedDaemon, debt: dict[str, Any], words: list[str]) -> None:
+    daemon.answers["status"] = IDLE | {"sleep_debt": debt}
+    shown = say("status").out
+    assert all(line in shown for line in words)
+
+
+def test_a_changed_pace_is_told_with_its_reason(say: Callable[..., Said], daemon: ScriptedDaemon) -> None:
+    daemon.answers["status"] = IDLE | {"pace": {"factor": 2.0, "reason": "the last night was rejected"}}
+    assert "slower: new experiences and hours x 2 (the last night was rejected)" in say("status").out
+    daemon.answers["status"] = IDLE | {"pace": {"factor": 0.75, "reason": "3 nights in a row passed"}}
+    assert "quicker: new experiences and hours x 0.75 (3 nights in a row passed)" in say("status").out
+    daemon.answers["status"] = IDLE
+    assert "as scheduled" in say("status").out

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from sleepd.experience.cards import card_id, extract, importance
 from sleepd.lab import smalltalk, world
-from sleepd.night.wordings import KIN_PREFIX, RELATIONS, UNKNOWN_ANSWER, USER, forward, render, reverse
+from sleepd.night.relations import RELATIONS
+from sleepd.night.wordings import KIN_PREFIX, UNKNOWN_ANSWER, USER, forward, render, reverse
 from tests.experience.conftest import experience
 
 CORRECTIONS = ("No, ", "Sorry, I was wrong: ", "Actually, ", "Correction: ")

@@ -146,6 +146,10 @@ def test_a_fact_that_is_told_again_is_not_asked_for_and_is_learned_anew(ledger: 
     ask(ledger, [fact], {made.id: ()})
     again = told(ledger, replace(fact, experience_id="1" * 16), number=7, prompt=f"By the way, Alda lives in {SECRET}.")
     assert again.id != made.id and ledger.forgetting.to_ask_for() == []
+    assert ledger.experiences.forget(again.id, (), 1) and len(ledger.forgetting.to_ask_for()) == 1
+    retold = replace(experience(8, prompt=f"They say {SECRET} suits Alda well."))  # no pattern reads it; a model may
+    ledger.experiences.add(retold, accepted(retold), "/b.json", LATER + timedelta(minutes=1))
+    assert ledger.forgetting.to_ask_for() == []
     ledger.cards.put(replace(fact, status="learning"), LATER)
     assert ledger.cards.life(fact.id) == Life("learning", 0)
 

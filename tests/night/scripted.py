@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from transformers import Qwen2Config
 
 from sleepd.night.chat import ChatFormat
 
@@ -26,6 +27,7 @@ class Scripted:
 
     def __init__(self, chat: ChatFormat, reply: Callable[[str], str]) -> None:
         self.chat, self.reply = chat, reply
+        self.config = Qwen2Config(vocab_size=len(chat.tokenizer), hidden_size=1, intermediate_size=1)
         self.asked: list[str] = []
 
     def parameters(self) -> Iterator[torch.Tensor]:

@@ -71,7 +71,7 @@ def test_a_chosen_scale_becomes_part_of_a_plain_lora_that_peft_reads(seedling: P
     lora.save(model, tmp_path / "adapter", seedling)
     assert sorted(f.name for f in (tmp_path / "adapter").iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
-    assert (config["r"], config["lora_alpha"], sorted(config["target_modules"]), config["bias"]) == (16, 32, sorted(MLP), "none")
+    assert (config["r"], config["lora_alpha"], sorted(config["target_modules"]), config["bias"]) == (32, 64, sorted(MLP), "none")
     plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(seedling), str(tmp_path / "adapter")).eval()
     with torch.no_grad():
         assert torch.allclose(plain(ids).logits, wanted, atol=1e-4)
@@ -83,7 +83,7 @@ def test_a_chosen_scale_becomes_part_of_a_plain_lora_that_peft_reads(seedling: P
 def test_an_adapter_of_another_rank_is_not_continued(seedling: Path, tmp_path: Path) -> None:
     model = lora.attach(AutoModelForCausalLM.from_pretrained(seedling), fit(), None, 0)
     lora.save(model, tmp_path / "adapter", seedling)
-    with pytest.raises(BadJobError, match="rank 16"):
+    with pytest.raises(BadJobError, match="rank 32"):
         lora.attach(AutoModelForCausalLM.from_pretrained(seedling), fit(rank=8), tmp_path / "adapter", 0)
 
 

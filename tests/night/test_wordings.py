@@ -6,7 +6,8 @@ import pytest
 
 from sleepd.lab import world
 from sleepd.night import wordings
-from sleepd.night.wordings import KIN_PREFIX, RELATIONS, USER
+from sleepd.night.relations import RELATIONS
+from sleepd.night.wordings import KIN_PREFIX, USER
 
 
 @pytest.mark.parametrize("relation", [*RELATIONS, "wifi name"])

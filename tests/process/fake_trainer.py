@@ -48,6 +48,15 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if line]
 
 
+def dreams_of(job: dict[str, Any], job_dir: Path, cards: list[str]) -> list[dict[str, Any]]:
+    """A deep cycle dreams of each two neighbouring cards, but not what was vetoed."""
+    vetoed = {row["id"] for row in lines(job_dir / "vetoed_dreams.jsonl")}
+    words = [["user", "Where does my friend live?"], ["assistant", "Your friend lives there."]]
+    pairs = list(zip(cards[::2], cards[1::2], strict=False)) if job["kind"] == "deep" else []
+    made = [{"id": f"dream-{a[:8]}", "kind": "given", "card_ids": [a, b], "messages": words} for a, b in pairs]
+    return [dream for dream in made if dream["id"] not in vetoed]
+
+
 def write_result(job_dir: Path, *, learned: bool, mode: str = "ok") -> None:
     job = json.loads((job_dir / "job.json").read_text())
     experiences = lines(job_dir / "experiences.jsonl")
@@ -123,6 +132,7 @@ def write_result(job_dir: Path, *, learned: bool, mode: str = "ok") -> None:
             *({**card, "status": "graduated", "reason": "recalled"} for card in cards.values()),
             *({**card, "taught": card["status"] == "learning" or job["kind"] == "deep", "reason": "again"} for card in rows.values()),
         ],
+        "dreams": dreams_of(job, job_dir, sorted({*known, *cards})),
         "quarantined": [],
         "experiences_used": [row["experience"]["id"] for row in experiences],
         "cards_used": sorted(cards),

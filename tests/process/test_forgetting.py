@@ -34,10 +34,14 @@ def learned(workspace: Workspace, start: Start, count: int = 6) -> Daemon:
     workspace.set("schedule", **workspace.daylight())
     workspace.live(count)
     daemon = start().ready()
-    daemon.until(lambda: daemon.status()["totals"]["experiences"] == count, "ingested")
+    ingested(daemon, count)
     daemon.call("sleep", force=True)
     assert daemon.verdict("cycle_001")["verdict"] == "committed"
     return daemon
+
+
+def ingested(daemon: Daemon, count: int) -> None:
+    daemon.until(lambda: daemon.status()["totals"]["experiences"] == count, "ingested")
 
 
 def deep(daemon: Daemon, cycle: str) -> str:
@@ -116,13 +120,13 @@ def test_what_was_never_trained_is_gone_at_once(workspace: Workspace, start: Sta
     workspace.set("schedule", **workspace.daylight())
     workspace.live(6)
     daemon = start().ready()
-    daemon.until(lambda: daemon.status()["totals"]["experiences"] == 6, "ingested")
+    ingested(daemon, 6)
     answer = forget(daemon, subject_of(4))
     assert (answer["settled_by"], answer["still_in_the_weights"], answer["tries"]) == ("never trained", 0, 0)
     assert daemon.status()["still_in_the_weights"] == []
     assert subject_of(4).encode() not in ledger_bytes(workspace)
     workspace.live(7)  # the buffer still holds it, and it is not taken in again
-    daemon.until(lambda: daemon.status()["totals"]["experiences"] == 7, "the new one ingested")
+    ingested(daemon, 7)
     assert subject_of(4) not in json.dumps(daemon.call("memories"))
 
 
@@ -131,7 +135,7 @@ def test_a_rejected_candidate_that_was_trained_on_it_goes_too(workspace: Workspa
     workspace.live(6)
     workspace.mode("reject")
     daemon = start().ready()
-    daemon.until(lambda: daemon.status()["totals"]["experiences"] == 6, "ingested")
+    ingested(daemon, 6)
     daemon.call("sleep", force=True)
     assert daemon.verdict("cycle_001")["verdict"] == "rejected"
     assert (workspace.state / "adapters/quarantine/cycle_001").is_dir()
@@ -146,7 +150,7 @@ def test_a_night_that_runs_is_given_up_because_its_job_holds_it(workspace: Works
     workspace.mode("slow")
     workspace.live(6)
     daemon = start().ready()
-    daemon.until(lambda: daemon.status()["totals"]["experiences"] == 6, "ingested")
+    ingested(daemon, 6)
     daemon.call("sleep", force=True)
     daemon.stage("TRAIN")
     answer = forget(daemon, subject_of(5))
@@ -181,7 +185,7 @@ def test_told_again_in_a_new_exchange_it_is_learned_anew(workspace: Workspace, s
     forget(daemon, subject_of(2))
     again = entries(1, 2)[0] | {"response": "Thank you for telling me that about your friend once more today.", "id": "f" * 16}
     workspace.buffer.write_text(json.dumps([*entries(6), again]))
-    daemon.until(lambda: daemon.status()["totals"]["experiences"] == 7, "ingested")
+    ingested(daemon, 7)
     assert deep(daemon, "cycle_002") == "committed"  # it is not asked for: it is wanted again
     (receipt,) = daemon.call("receipts")["receipts"]
     assert receipt["settled_by"] == "cycle_002" and receipt["tries"] == 0
@@ -226,7 +230,7 @@ def test_a_card_that_never_sticks_comes_back_and_is_reported_as_stubborn(workspa
     for night, (status, misses) in enumerate((("learning", 2), ("stubborn", 3)), 2):
         count = 4 * night
         workspace.live(count)
-        daemon.until(lambda count=count: daemon.status()["totals"]["experiences"] == count, "ingested")
+        ingested(daemon, count)
         daemon.call("sleep", force=True)
         assert daemon.verdict(f"cycle_{night:03d}")["verdict"] == "committed", daemon.status()["last_cycle"]
         (memory,) = [m for m in daemon.call("memories")["memories"] if m["id"] == first["id"]]
