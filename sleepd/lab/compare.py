@@ -73,6 +73,7 @@ def compare(comparison: Comparison, command: str, say: Say) -> dict[str, Any]:
         "reference": comparison.reference,
         "order": comparison.ordered(),
         "tokens": budgets,
+        "budget": "given" if comparison.tokens or OURS not in comparison.recipes else "ours",
         "about": {name: RECIPES[name].about for name in each},
         "plan": {"nights": plan.nights, "facts": plan.facts, "seeds": list(plan.seeds), "scenario": plan.scenario},
         "command": command,
@@ -132,7 +133,7 @@ def shown(value: float | None, key: str) -> str:
     if value is None:
         return "-"
     if key == "text_loss_rise":
-        return f"{100 * value:+.2f} %"
+        return f"{100 * value:+.2f} %".replace("-0.00", "+0.00")
     return f"{value:,.0f}" if key == "night_tokens" else f"{value:.4f}" if key in ("kl", "text_loss_after") else f"{value:.3f}"
 
 

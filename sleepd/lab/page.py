@@ -133,10 +133,12 @@ def _paired(document: Mapping[str, Any]) -> str:
     for name, found in in_order(document, "paired").items():
         rows.append(f"| {name} | " + " | ".join(interval(found[key]) if key in found else "-" for key, _ in _PAIRED) + " |")
     about = "\n".join(f"- **{name}**: {text}" for name, text in in_order(document, "about").items())
+    limit = "as many tokens a night as ours did on the same seed" if document["budget"] == "ours" else "a given number of tokens a night"
     budgets = ", ".join(f"{tokens:,} (seed {seed})" for seed, tokens in document["tokens"].items())
     return f"""## {document["reference"]} minus the others
 
 The difference of each seed, their mean, and its 95 % interval by Student's t over {_count(len(document["plan"]["seeds"]), "seed")}.
+Of the loss and of leaks, less is better.
 
 {chr(10).join(rows)}
 
@@ -144,8 +146,8 @@ The recipes:
 
 {about}
 
-The recipes of other systems may train at most as many tokens a night as ours did on the same seed: {budgets}. Their procedures and the
-sources of their settings stand in `sleepd/lab/baselines.py`.
+The recipes of other systems may train at most {limit}: {budgets}. Their procedures and the sources of
+their settings stand in `sleepd/lab/baselines.py`.
 
 """
 

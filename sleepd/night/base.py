@@ -133,7 +133,10 @@ def _check_fit(job: Job, model: Any, parameters: int, highest_token: int) -> Non
             f"the tokenizer in {job.model_path} uses token {highest_token}, and the model knows {rows}",
             "take the tokenizer and the weights from the same model",
         )
-    lora.present_targets(model, settings(job.training, job.gate, parameters).target_modules)
+    try:
+        lora.present_targets(model, settings(job.training, job.gate, parameters).target_modules)
+    except ModelError as error:
+        raise ModelError(f"the model in {job.model_path}: {error.message}", error.remedy) from error
 
 
 def _first_line(error: Exception) -> str:

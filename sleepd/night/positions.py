@@ -40,7 +40,7 @@ def measured(model: Any, hidden: Tensor, rows: Tensor, columns: Tensor, each: Ea
     found = []
     for part in slices(model, len(rows)):
         selected = hidden[rows[part].to(hidden.device), columns[part].to(hidden.device)]
-        found.append(each(layer(selected).float(), part))
+        found.append(each(layer(selected.to(layer.weight.dtype)).float(), part))
     return torch.cat(found)
 
 
@@ -49,8 +49,9 @@ def learned(model: Any, hidden: Tensor, rows: Tensor, columns: Tensor, each: Eac
 
     ``each`` must treat every position by itself: its slopes are taken in the forward pass, from the sum over a part.
     """
-    selected = hidden[rows.to(hidden.device), columns.to(hidden.device)]
-    result: Tensor = _InParts.apply(selected, output_layer(model), list(slices(model, len(rows))), each)
+    layer = output_layer(model)
+    selected = hidden[rows.to(hidden.device), columns.to(hidden.device)].to(layer.weight.dtype)
+    result: Tensor = _InParts.apply(selected, layer, list(slices(model, len(rows))), each)
     return result
 
 

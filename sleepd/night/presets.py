@@ -17,6 +17,7 @@ class FitSettings:
     A step holds ``batch_size`` taught items (half of them of earlier nights, when there are any), ``contrast_batch``
     contrasts and ``rehearsal_batch`` items of the pool. A night of few facts takes at least ``min_steps`` steps.
     ``forward_tokens``: tokens computed at once, which bounds memory and changes nothing else.
+    ``temperature`` divides the logits of taught answers: under 1, an answer that is right with some margin is left alone.
     ``calibrated``: the rate is measured for the base model instead of taken from its size.
     ``mixed_precision``: products in bfloat16 over float32 weights, on a CPU that is faster so.
     ``replay``, ``variety``: switched off only by the laboratory, to measure what they are worth.
@@ -94,14 +95,15 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
             learning_rate=default_rate(parameters),
             epochs=9,
             batch_size=24,
-            kl_weight=4.0,
+            kl_weight=6.0,
             rehearsal=True,
             choose_scale=True,
             constant_rate=False,
             max_norm_ratio=0.98 * float(gate["max_norm_ratio"]),  # a margin for rounding: the gate refuses what is over its limit
             rehearsal_batch=20,
             contrast_batch=20,
-            contrast_weight=2.0,
+            contrast_weight=1.5,
+            temperature=0.6,
             min_steps=200,
             calibrated=training.get("learning_rate") is None,
             forward_tokens=4096 if parameters < 50_000_000 else 1024,

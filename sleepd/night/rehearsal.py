@@ -19,7 +19,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -215,6 +215,16 @@ def load_or_build(
     chats = [r for r in shuffled if r.prompt]
     held_out = set(map(id, chats[: max(1, len(items) // 16)]))
     return Pool(tuple(r for r in shuffled if id(r) not in held_out), tuple(chats[: len(held_out)]))
+
+
+def with_questions(
+    model: Any, chat: ChatFormat, pool: Pool, questions: Sequence[str], max_tokens: int, pause: Pause = lambda: None
+) -> Pool:
+    """The pool with some questions of the user's choice in it; what is rehearsed is the base's own answer to them."""
+    asked = list(dict.fromkeys(questions))
+    answers = _greedy(model, chat, asked, ANSWER_TOKENS, pause) if asked else []
+    pairs = [(q, text) for q, a in zip(asked, answers, strict=True) if (text := chat.decode(a.ids))]
+    return replace(pool, train=(*pool.train, *rehearse(model, chat, pairs, max_tokens, pause)))
 
 
 def _save(items: list[Rehearsed], folder: Path) -> None:

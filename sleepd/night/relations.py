@@ -65,7 +65,7 @@ _FORMS = (
             "As what [do|does] {s} work?",
             "What is {p} line of work?",
             "What trade [do|does] {s} follow?",
-            "What role [do|does] {s} have at work?",
+            "What is {p} work?",
         ),
     ),
     Relation(

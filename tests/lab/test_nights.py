@@ -67,10 +67,19 @@ def test_next_morning_counts_questions_and_facts_without_one_do_not_count() -> N
 
 
 def test_figures_over_seeds_are_means_with_every_seed_beside_them() -> None:
-    one = {"direct": 1.0, "reverse": None, "verdicts": ["accepted"], "peak_mb": 10.0, "matrix": [[1.0]], "seed": 1, "curves": {}}
+    one = {
+        "direct": 1.0,
+        "reverse": None,
+        "verdicts": ["accepted"],
+        "peak_mb": 10.0,
+        "matrix": [[1.0]],
+        "seed": 1,
+        "cards": {"given": 2},
+        "curves": {},
+    }
     other = one | {"direct": 0.5, "verdicts": ["rejected"], "peak_mb": 20.0, "matrix": [[0.5]], "seed": 2}
     whole = over_seeds([one, other])
-    assert whole["direct"] == 0.75 and whole["reverse"] is None and whole["matrix"] == [[0.75]]
+    assert whole["direct"] == 0.75 and whole["reverse"] is None and whole["matrix"] == [[0.75]] and whole["cards"] == {"given": 4}
     assert whole["verdicts"] == ["accepted", "rejected"] and whole["peak_mb"] == 20.0 and whole["per_seed"] == [one, other]
 
 
