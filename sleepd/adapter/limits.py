@@ -98,4 +98,4 @@ class GateLimits:
     # nat by which the entropy may differ whatever the ratio: a sure base has almost none, and ratios of it mean nothing
     entropy_slack: float = 0.1
     # Frobenius norm of the adapter's change over that of the weight it changes, the largest of all modules
-    max_norm_ratio: float = 0.6
+    max_norm_ratio: float = 1.0

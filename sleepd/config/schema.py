@@ -160,7 +160,7 @@ class Gate(Section):
     min_entropy_ratio: Ratio = 0.5
     max_entropy_ratio: Ratio = 1.5
     entropy_slack: NotNegative = 0.1
-    max_norm_ratio: Annotated[float, Field(gt=0, le=1)] = 0.6
+    max_norm_ratio: Annotated[float, Field(gt=0, le=10)] = 1.0
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

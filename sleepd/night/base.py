@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from sleepd.base_model import identify
@@ -94,9 +94,13 @@ def load_base(job: Job) -> Base:
 def _load_chat(path: Path) -> tuple[Any, ChatFormat]:
     """The tokenizer and its chat format."""
     try:
+        AutoConfig.from_pretrained(path)  # a tokenizer's loading reads it too, and would be blamed
+    except _UNLOADABLE as error:
+        raise ModelError(f"{path / 'config.json'} is not usable: {_in_short(error)}", _WHOLE) from error
+    try:
         tokenizer = AutoTokenizer.from_pretrained(path)
     except _UNLOADABLE as error:
-        raise ModelError(f"the tokenizer in {path} cannot be loaded: {_first_line(error)}", _WHOLE) from error
+        raise ModelError(f"the tokenizer in {path} cannot be loaded: {_in_short(error)}", _WHOLE) from error
     # without its files transformers makes up an empty tokenizer rather than fail
     if tokenizer.decode(tokenizer(_PROBE, add_special_tokens=False)["input_ids"]).strip() != _PROBE:
         raise ModelError(f"{path} holds no tokenizer that can write what it reads", _WHOLE)
@@ -114,7 +118,7 @@ def _load_model(path: Path, dtype: torch.dtype) -> Any:
     except _UNLOADABLE as error:
         if "memory" in str(error):
             raise  # nothing is wrong with the model
-        raise ModelError(f"the model in {path} cannot be loaded: {_first_line(error)}", _WHOLE) from error
+        raise ModelError(f"the model in {path} cannot be loaded: {_in_short(error)}", _WHOLE) from error
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"the model in {path} lacks {len(missing)} weights that its config.json speaks of, {missing[0]} the first", _WHOLE)
     return model
@@ -139,8 +143,8 @@ def _check_fit(job: Job, model: Any, parameters: int, highest_token: int) -> Non
         raise ModelError(f"the model in {job.model_path}: {error.message}", error.remedy) from error
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+def _in_short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def load_texts(job: Job) -> Texts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from sleepd.errors import BadDataError, BadJobError, ModelError
 from sleepd.night.presets import FitSettings
 
 ADAPTER_FILE = "adapter_model.safetensors"
+_LAYER = re.compile(r"\.(\d+)\.")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def attach(model: Any, fit: FitSettings, living: Path | None, seed: int) -> Any:
     wrapped = get_peft_model(model, config)
     if living is not None:
         _load_into(wrapped, living, fit)
+    _freeze_lower(wrapped, fit.upper_share)
     trainable = sum(p.numel() for p in wrapped.parameters() if p.requires_grad)
     if trainable == 0:
         raise BadDataError("the adapter has no trainable parameter", "check training.target_modules")
@@ -65,6 +68,15 @@ def present_targets(model: Any, wanted: Sequence[str]) -> list[str]:
             f"set training.target_modules; this model's linear layers are: {', '.join(sorted(_linear_names(model))) or 'none'}",
         )
     return targets
+
+
+def _freeze_lower(wrapped: Any, upper_share: float) -> None:
+    """Leave the adapter of the lower layers as it is; it stays in the file, as zeros, since not every server takes a part of the layers."""
+    adapted = {name: int(found[1]) for name, _ in wrapped.named_parameters() if "lora_" in name and (found := _LAYER.search(name))}
+    first = round((1 - upper_share) * (max(adapted.values(), default=-1) + 1))
+    for name, parameter in wrapped.named_parameters():
+        if adapted.get(name, first) < first:
+            parameter.requires_grad_(False)
 
 
 def _linear_names(model: Any) -> set[str]:

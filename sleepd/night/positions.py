@@ -65,7 +65,7 @@ class _InParts(torch.autograd.Function):
             own = selected[part].detach().requires_grad_()
             with torch.enable_grad():
                 value = each(layer(own).float(), part)
-            slopes.append(torch.autograd.grad(value.sum(), own)[0])
+                slopes.append(torch.autograd.grad(value.sum(), own)[0])
             values.append(value.detach())
         ctx.save_for_backward(torch.cat(slopes))
         return torch.cat(values)

@@ -18,6 +18,7 @@ class FitSettings:
     contrasts and ``rehearsal_batch`` items of the pool. A night of few facts takes at least ``min_steps`` steps.
     ``forward_tokens``: tokens computed at once, which bounds memory and changes nothing else.
     ``temperature`` divides the logits of taught answers: under 1, an answer that is right with some margin is left alone.
+    ``upper_share`` of the layers are trained, from the top: the lower ones, which read names, are what leaks to other names.
     ``calibrated``: the rate is measured for the base model instead of taken from its size.
     ``mixed_precision``: products in bfloat16 over float32 weights, on a CPU that is faster so.
     ``replay``, ``variety``: switched off only by the laboratory, to measure what they are worth.
@@ -40,6 +41,7 @@ class FitSettings:
     contrast_batch: int = 0
     contrast_weight: float = 1.0
     temperature: float = 1.0
+    upper_share: float = 1.0
     min_steps: int = 0
     max_tokens: int = 512
     warmup_share: float = 0.1
@@ -102,7 +104,8 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
             max_norm_ratio=0.98 * float(gate["max_norm_ratio"]),  # a margin for rounding: the gate refuses what is over its limit
             rehearsal_batch=20,
             contrast_batch=20,
-            contrast_weight=1.5,
+            contrast_weight=0.7,
+            upper_share=0.6,
             temperature=0.6,
             min_steps=200,
             calibrated=training.get("learning_rate") is None,

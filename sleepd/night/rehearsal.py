@@ -6,8 +6,8 @@ sampled from the base by letting it write the user's side of a chat, the idea of
 A part of the pool is plain text: the base continues ordinary sentence openings, and the student is
 held to it at every token, so that more than chat stays as it was.
 
-A base that never closes a user's turn makes up no prompts. It gets sentence openings for prompts instead, and is held
-to the first tokens of what it says to them: a smaller pool and poorer evidence, but never an empty one.
+A base that hardly ever closes a user's turn makes up no prompts. It gets sentence openings for prompts as well, and is
+held to the first tokens of what it says to them: a smaller pool and poorer evidence, but never an empty one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ TEXT_TOKENS = 48
 TEXT_SHARE = 0.2
 VERSION = 3
 _BATCH = 64
-_LAST_DRAW = 2  # a base that made up nothing in so many batches never will
+_LEAST_A_DRAW = 4  # prompts of 128 tries: a base that makes up fewer hardly ever ends a user's turn
+_FEW = 16  # so many prompts of its own are no pool
 
 Pause = Callable[[], None]
 
@@ -134,7 +135,7 @@ def _said_by(model: Any, items: Sequence[Item], pause: Pause) -> list[Item]:
 
 
 def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause: Pause) -> list[str]:
-    """Distinct user messages that the base writes at temperature 1; none when it never ends one."""
+    """Distinct user messages that the base writes at temperature 1; few or none when it hardly ever ends one."""
     generator = torch.Generator().manual_seed(seed)
     prefix = chat.tokenizer(chat.user_prefix, add_special_tokens=False)["input_ids"]
     found: dict[str, None] = {}
@@ -153,7 +154,7 @@ def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause
             text = chat.decode(one.ids)
             if one.ended and len(text) > 3:
                 found[text] = None
-        if len(found) >= count or (not found and draw + 1 >= _LAST_DRAW):
+        if len(found) >= count or (draw and len(found) < _LEAST_A_DRAW * (draw + 1)):
             break
     return list(found)[:count]
 
@@ -187,7 +188,9 @@ def build(model: Any, chat: ChatFormat, count: int, seed: int, max_tokens: int, 
     answers = generate(model, [chat.question(p) for p in prompts], chat.end_of_turn, ANSWER_TOKENS, batch_size=2 * _BATCH, pause=pause)
     pairs = [(p, chat.decode(a.ids)) for p, a in zip(prompts, answers, strict=True)]
     made = rehearse(model, chat, [(p, a) for p, a in pairs if a], max_tokens, pause)
-    return (made or _with_top(model, unfinished(model, chat, openings()[:count], pause), pause)) + _with_top(model, texts, pause)
+    if len(made) < min(_FEW, count // 4):
+        made += _with_top(model, unfinished(model, chat, openings()[:count], pause), pause)
+    return made + _with_top(model, texts, pause)
 
 
 def unfinished(model: Any, chat: ChatFormat, prompts: Sequence[str], pause: Pause) -> list[tuple[str, str, Item]]:

@@ -59,7 +59,7 @@ DAMAGE: list[tuple[str, str, object, str]] = [
     ("adapter.finite", "integrity", False, "not finite"),
     ("adapter.changed", "integrity", False, "did not change"),
     ("adapter.trainable_parameters", "integrity", 0, "frozen"),
-    ("adapter.norm_ratio", "integrity", 0.601, "0.6010"),
+    ("adapter.norm_ratio", "integrity", 1.001, "1.0010"),
     ("adapter.norm_ratio", "integrity", -0.1, "-0.1"),
     ("adapter.norm_ratio", "integrity", float("nan"), "nan"),
     ("adapter.scale", "integrity", 0.0, "scale 0"),
@@ -311,7 +311,7 @@ LOOSE = {
     "min_entropy_ratio": (0.1, "evaluation.collapse.candidate.entropy", 0.3),
     "max_entropy_ratio": (3.0, "evaluation.collapse.candidate.entropy", 2.0),
     "entropy_slack": (2.0, "evaluation.collapse.candidate.entropy", 2.0),
-    "max_norm_ratio": (0.9, "adapter.norm_ratio", 0.7),
+    "max_norm_ratio": (1.5, "adapter.norm_ratio", 1.2),
 }
 
 
