@@ -12,9 +12,10 @@ of tokens ends it before. They have no gate: what a night made is what the next 
   breadth first in shuffled batches of up to 100, at most 25 epochs, over once an epoch's mean loss is under 0.01.
 
 Published rates are for models of three to eight billion parameters, and a model of two million needs more: our own
-default is twenty times higher for it. At the published rates the seedling recalled .17 of a first night's facts by
-``qa-fuse`` (1e-4) and .07 by ``locft`` (5e-4), so they are given 2e-3, which gave 1.00 and .88; ``seal-sft`` recalls 1.00 at its
-own. Three times that rate more than doubled the loss on unseen text, so higher is no favour.
+default is twenty times higher for it. Recall of a first night's 20 facts, one seed a figure and not always the same one:
+``qa-fuse`` .17 at the published 1e-4 and 1.00 at 2e-3; ``locft`` .07 at the published 5e-4 and .88 at 2e-3; both are given
+2e-3. Rates above that were not tried for them, so neither is known to be at its best. ``seal-sft`` recalls 1.00 at its
+own 1e-3; at 3e-3 the loss on unseen text more than doubled, so it keeps its own.
 """
 
 from __future__ import annotations

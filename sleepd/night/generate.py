@@ -96,8 +96,10 @@ def _generate_batch(
     step_ids = ids
     for _ in range(max_new_tokens):
         pause()
+        # by its index: the slice that a number stands for makes torch copy the whole output layer for every row
+        last = torch.tensor([step_ids.shape[1] - 1], device=device)
         output = model(
-            input_ids=step_ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
+            input_ids=step_ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=last
         )
         cache = output.past_key_values
         logits = output.logits[:, -1].float()
