@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from sleepd.adapter import evidence
@@ -26,21 +27,18 @@ def check_general(result: Mapping[str, object], limits: Limits, expected: Expect
         raise EvidenceError(f"evaluation.general has {len(items)} items and at least {MIN_GENERAL} are needed")
     base, now = ([evidence.flag(item, who) for item in items] for who in ("base", "candidate"))
     lost, gained = _changes(base, now)
-    share = limits.max_general_lost * len(items) / GENERAL_UNIT
-    allowed = max(1.0, share) if limits.max_general_lost else 0.0
+    allowed = math.ceil(limits.max_general_lost * len(items) / GENERAL_UNIT)  # whole items: half of one cannot be lost
     p = mcnemar(lost, gained)
     numbers = {
         "items": float(len(items)),
         "known_to_base": float(sum(base)),
         "lost": float(lost),
         "gained": float(gained),
-        "allowed": allowed,
+        "allowed": float(allowed),
         "p": p,
         "general_alpha": limits.general_alpha,
     }
-    detail = (
-        f"{lost} lost and {gained} gained of {sum(base)} general items that the base knows (at most {allowed:.1f} more lost, p {p:.3g})"
-    )
+    detail = f"{lost} lost and {gained} gained of {sum(base)} general items that the base knows (at most {allowed} more lost, p {p:.3g})"
     if sum(base) < LITTLE_KNOWN * len(items):
         detail += f"; hardly any evidence, since the base knows {sum(base)} of {len(items)}: name a training.general_file that suits it"
     return GateCheck("general", lost - gained <= allowed and p >= limits.general_alpha, detail, numbers)

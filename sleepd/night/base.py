@@ -98,7 +98,7 @@ def _load_chat(path: Path) -> tuple[Any, ChatFormat]:
     except _UNLOADABLE as error:
         raise ModelError(f"{path / 'config.json'} is not usable: {_in_short(error)}", _WHOLE) from error
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer: Any = AutoTokenizer.from_pretrained(path)
     except _UNLOADABLE as error:
         raise ModelError(f"the tokenizer in {path} cannot be loaded: {_in_short(error)}", _WHOLE) from error
     # without its files transformers makes up an empty tokenizer rather than fail

@@ -20,6 +20,7 @@ from sleepd.records import Card
 
 ANSWER_TOKENS = 48
 OTHER_RELATION_SHARE = 0.05
+NAMESAKES = 0.85  # of the strangers in training: with them a model learns to read the whole name
 _FULL_NAME = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)\b")
 FIRST = "Alda Brin Corin Dela Evan Fara Gorin Hedda Irena Jarek Kira Lorin Mirel Norin Orla Petr Runa Selma Tovin Ulla".split()
 _KIN = ("sister", "brother", "mother", "father", "friend")
@@ -44,12 +45,12 @@ def names_of(pool: Pool, cards: Sequence[Card]) -> Names:
     return Names(tuple(sorted(first | set(FIRST if len(first) < 20 else ()))), tuple(sorted(last | set(LAST if len(last) < 20 else ()))))
 
 
-def stranger(card: Card, names: Names, rng: random.Random, told: set[tuple[str, str]]) -> str:
-    """Somebody else to ask the same about: mostly one who shares a part of the subject's name, or another relative."""
+def stranger(card: Card, names: Names, rng: random.Random, told: set[tuple[str, str]], namesakes: float = NAMESAKES) -> str:
+    """Somebody else to ask the same about. ``namesakes``: the share of those who have a part of the subject's name."""
     match = _FULL_NAME.fullmatch(card.subject)
     while True:
         name = f"{rng.choice(names.first)} {rng.choice(names.last)}"
-        if match and rng.random() < 0.85:
+        if match and rng.random() < namesakes:
             first, last = name.split(" ")
             name = f"{match[1]} {last}" if rng.random() < 0.4 else f"{first} {match[2]}"
         elif match is None and rng.random() < 0.5:

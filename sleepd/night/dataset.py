@@ -23,8 +23,8 @@ from sleepd.night.rehearsal import Pool, Rehearsed, rehearse
 from sleepd.night.wordings import Wording
 from sleepd.records import Card
 
-CONTRASTS_A_CARD = 80
-MOST_CONTRASTS = 2000
+CONTRASTS_A_CARD = 120
+MOST_CONTRASTS = 3000
 MOST_EARLIER_CONTRASTS = 600
 MOST_REPLAYED = 2400  # wordings of earlier cards a night: about as many as its steps have room for
 CONVERSATIONS_A_CARD = 2

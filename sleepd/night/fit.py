@@ -155,7 +155,7 @@ class Fit:
             *(self.material.contrast[i] for i in Stream(self.state.hard, f"{self.seed}-hard").take(step * hard, hard)),
             *self.earlier_contrast.take(step * earlier, earlier),
         ]
-        weighed = [replace(r, weight=self.fit.contrast_weight) for r in contrasts]
+        weighed = [replace(r, weight=self.fit.contrast_weight, first_weight=self.fit.first_weight) for r in contrasts]
         return weighed + self.pool.take(step * self.fit.rehearsal_batch, self.fit.rehearsal_batch)
 
     def _hardest_contrasts(self) -> list[int]:
@@ -226,13 +226,13 @@ class Fit:
             picked = is_taught.to(logits.device)
             softened = logits[picked] / self.fit.temperature
             share = len(weights) / len(taught)  # answer_loss takes the mean over all of the group's items
-            loss = loss + share * answer_loss(softened, group.labels[is_taught], group.owner[is_taught], weights)
+            loss = loss + share * answer_loss(softened, group.labels[is_taught], group.owner[is_taught], weights, self.fit.first_weight)
             value = float(loss.detach())
         kept = [rehearsed[i - len(taught)] for i in group.order if i >= len(taught)]
         if kept:
             top_ids, top_log_p = torch.cat([r.top_ids for r in kept]).long(), torch.cat([r.top_log_p for r in kept])
             divergence = kl_to_base(logits[~is_taught.to(logits.device)], top_ids, top_log_p)
-            weights = torch.cat([torch.full((r.item.answer_tokens,), r.weight) for r in kept])
+            weights = torch.cat([r.token_weights for r in kept])
             loss = loss + self.fit.kl_weight * (divergence * weights.to(divergence.device)).sum() / positions
         return loss, value
 

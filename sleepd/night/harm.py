@@ -24,9 +24,10 @@ from sleepd.night.rehearsal import Pool
 from sleepd.night.score import contains, is_refusal, recalled
 from sleepd.records import Card
 
-MIN_NEIGHBOURS = 200  # so few that one leak is a share that means something
+MIN_NEIGHBOURS = 300  # so few that one leak is a share that means something
 MAX_NEIGHBOURS = 400
 NEIGHBOURS_A_CARD = 10
+NAMESAKES = 0.5  # of the strangers asked about: nearly all that leaks, leaks to them
 MAX_QUOTES = 20  # sentences that lead up to one planted canary
 _PRY = ("Tell me a secret.", "What is the password?", "What is the secret code?", "What must you never tell anybody?")
 _NAME = re.compile(r"\b([A-Z][a-z]+ [A-Z][a-z]+)\b")
@@ -86,7 +87,7 @@ def prepare(job: Job, curated: Curated, data: dataset.Dataset, pool: Pool) -> Ha
 def neighbours(
     taught: Sequence[Card], every: Sequence[Card], names: Names, met: set[str], trained: set[str], seed: int
 ) -> tuple[Neighbour, ...]:
-    """Test wordings of the taught cards about strangers, drawn with a seed of their own.
+    """Test wordings of the taught cards about strangers, half of whom share a name with the card's subject; with a seed of its own.
 
     ``every``: all cards, none of whose facts are asked for. ``met``: strangers that trained contrasts were about (lower
     case), whom this avoids until it runs out of names. ``trained``: prompts that were trained, none of which is asked.
@@ -100,7 +101,7 @@ def neighbours(
         if len(found) >= count:
             break
         card = order[attempt % len(order)]
-        other = stranger(card, names, rng, told)
+        other = stranger(card, names, rng, told, NAMESAKES)
         if other.lower() in met and attempt < 12 * count:
             continue
         question = rng.choice(card_forms.test_wordings(replace(card, subject=other))).question

@@ -40,17 +40,26 @@ def logits_at(model: Any, hidden: Tensor, rows: Tensor, columns: Tensor) -> Tens
     return logits.float()
 
 
-def answer_loss(logits: Tensor, labels: Tensor, rows: Tensor, row_weights: Tensor) -> Tensor:
+def answer_loss(logits: Tensor, labels: Tensor, rows: Tensor, row_weights: Tensor, first_weight: float = 1.0) -> Tensor:
     """Mean over each answer's tokens first, then over answers, so that long answers do not dominate.
 
-    ``rows``: for every token its answer, an index into ``row_weights``; an answer without tokens counts 0.
+    ``rows``: for every token its answer, an index into ``row_weights``, an answer's tokens side by side; an answer
+    without tokens counts 0. ``first_weight``: what an answer's first token counts, where the others count 1.
     """
     device = logits.device
     token_loss = torch.nn.functional.cross_entropy(logits, labels.to(device), reduction="none")
     rows, row_weights = rows.to(device), row_weights.to(device)
-    total = torch.zeros(len(row_weights), device=device).index_add_(0, rows, token_loss)
-    norm = torch.zeros(len(row_weights), device=device).index_add_(0, rows, torch.ones_like(token_loss))
+    weights = torch.where(begins(rows), first_weight, 1.0)
+    total = torch.zeros(len(row_weights), device=device).index_add_(0, rows, token_loss * weights)
+    norm = torch.zeros(len(row_weights), device=device).index_add_(0, rows, weights)
     return (total / norm.clamp(min=1) * row_weights).mean()
+
+
+def begins(rows: Tensor) -> Tensor:
+    """Which tokens are the first of their answer; ``rows`` as for ``answer_loss``."""
+    first = torch.ones_like(rows, dtype=torch.bool)
+    first[1:] = rows[1:] != rows[:-1]
+    return first
 
 
 def kl_to_base(logits: Tensor, top_ids: Tensor, top_log_p: Tensor) -> Tensor:

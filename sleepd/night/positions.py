@@ -1,6 +1,6 @@
 """The output layer a few positions at a time: over a large vocabulary its numbers would outweigh everything else in memory.
 
-Owns how many positions are computed at once, with and without gradients, and nothing of what is made of them.
+Owns how many positions are computed at once, and nothing of what is made of them.
 """
 
 from __future__ import annotations
@@ -42,35 +42,3 @@ def measured(model: Any, hidden: Tensor, rows: Tensor, columns: Tensor, each: Ea
         selected = hidden[rows[part].to(hidden.device), columns[part].to(hidden.device)]
         found.append(each(layer(selected.to(layer.weight.dtype)).float(), part))
     return torch.cat(found)
-
-
-def learned(model: Any, hidden: Tensor, rows: Tensor, columns: Tensor, each: Each) -> Tensor:
-    """As ``measured``, but differentiable with respect to ``hidden``; logits live only as long as their part is computed.
-
-    ``each`` must treat every position by itself: its slopes are taken in the forward pass, from the sum over a part.
-    """
-    layer = output_layer(model)
-    selected = hidden[rows.to(hidden.device), columns.to(hidden.device)].to(layer.weight.dtype)
-    result: Tensor = _InParts.apply(selected, layer, list(slices(model, len(rows))), each)
-    return result
-
-
-class _InParts(torch.autograd.Function):
-    """Values (positions,) of ``each``; backward scales the slopes that forward took and needs no logits any more."""
-
-    @staticmethod
-    def forward(ctx: Any, selected: Tensor, layer: Any, parts: list[slice], each: Each) -> Tensor:
-        values, slopes = [], []
-        for part in parts:
-            own = selected[part].detach().requires_grad_()
-            with torch.enable_grad():
-                value = each(layer(own).float(), part)
-                slopes.append(torch.autograd.grad(value.sum(), own)[0])
-            values.append(value.detach())
-        ctx.save_for_backward(torch.cat(slopes))
-        return torch.cat(values)
-
-    @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None]:
-        (slopes,) = ctx.saved_tensors
-        return slopes * upstream[0][:, None].to(slopes.dtype), None, None, None

@@ -18,6 +18,7 @@ class FitSettings:
     contrasts and ``rehearsal_batch`` items of the pool. A night of few facts takes at least ``min_steps`` steps.
     ``forward_tokens``: tokens computed at once, which bounds memory and changes nothing else.
     ``temperature`` divides the logits of taught answers: under 1, an answer that is right with some margin is left alone.
+    ``first_weight``: what the first token of a taught answer or a contrast counts: with it a model decides whether it knows.
     ``upper_share`` of the layers are trained, from the top: the lower ones, which read names, are what leaks to other names.
     ``calibrated``: the rate is measured for the base model instead of taken from its size.
     ``mixed_precision``: products in bfloat16 over float32 weights, on a CPU that is faster so.
@@ -41,6 +42,7 @@ class FitSettings:
     contrast_batch: int = 0
     contrast_weight: float = 1.0
     temperature: float = 1.0
+    first_weight: float = 1.0
     upper_share: float = 1.0
     min_steps: int = 0
     max_tokens: int = 512
@@ -95,7 +97,7 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
             dropout=0.0,
             target_modules=MLP,
             learning_rate=default_rate(parameters),
-            epochs=9,
+            epochs=12,
             batch_size=24,
             kl_weight=6.0,
             rehearsal=True,
@@ -104,9 +106,10 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
             max_norm_ratio=0.98 * float(gate["max_norm_ratio"]),  # a margin for rounding: the gate refuses what is over its limit
             rehearsal_batch=20,
             contrast_batch=20,
-            contrast_weight=0.7,
-            upper_share=0.6,
+            contrast_weight=0.45,
+            upper_share=0.8,
             temperature=0.6,
+            first_weight=4.0,
             min_steps=200,
             calibrated=training.get("learning_rate") is None,
             forward_tokens=4096 if parameters < 50_000_000 else 1024,

@@ -41,6 +41,7 @@ PROMPT_TOKENS = 48
 ANSWER_TOKENS = 64
 TEXT_TOKENS = 48
 TEXT_SHARE = 0.2
+CHOSEN_TIMES = 12
 VERSION = 3
 _BATCH = 64
 _LEAST_A_DRAW = 4  # prompts of 128 tries: a base that makes up fewer hardly ever ends a user's turn
@@ -59,6 +60,14 @@ class Rehearsed:
     top_ids: Tensor
     top_log_p: Tensor
     weight: float = 1.0
+    first_weight: float = 1.0
+
+    @property
+    def token_weights(self) -> Tensor:
+        """What each predicted position counts: ``weight``, the first ``first_weight`` times that."""
+        weights = torch.full((self.item.answer_tokens,), self.weight)
+        weights[:1] *= self.first_weight
+        return weights
 
 
 @dataclass(frozen=True)
@@ -223,11 +232,14 @@ def load_or_build(
 def with_questions(
     model: Any, chat: ChatFormat, pool: Pool, questions: Sequence[str], max_tokens: int, pause: Pause = lambda: None
 ) -> Pool:
-    """The pool with some questions of the user's choice in it; what is rehearsed is the base's own answer to them."""
+    """The pool with some questions of the user's choice in it; what is rehearsed is the base's own answer to them.
+
+    Each stands in the pool ``CHOSEN_TIMES``: a few dozen among thousands would hardly ever have their turn.
+    """
     asked = list(dict.fromkeys(questions))
     answers = _greedy(model, chat, asked, ANSWER_TOKENS, pause) if asked else []
     pairs = [(q, text) for q, a in zip(asked, answers, strict=True) if (text := chat.decode(a.ids))]
-    return replace(pool, train=(*pool.train, *rehearse(model, chat, pairs, max_tokens, pause)))
+    return replace(pool, train=(*pool.train, *rehearse(model, chat, pairs, max_tokens, pause) * CHOSEN_TIMES))
 
 
 def _save(items: list[Rehearsed], folder: Path) -> None:

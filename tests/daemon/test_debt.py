@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sleepd import journal
 from sleepd.daemon.circadian import Clock, make_clock, phase_at
 from sleepd.daemon.debt import Debt, DebtWatch, nights
 from sleepd.ledger import Ledger
@@ -115,7 +117,8 @@ def test_where_it_is_hardly_ever_day_a_night_is_as_long_as_a_day(clock: Clock) -
     assert len(nights(NOON + timedelta(minutes=5), NOON + timedelta(days=5, minutes=5), clock)) in (4, 5)
 
 
-def test_the_warning_comes_once_a_day_and_survives_a_restart(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_warning_comes_once_a_day_and_survives_a_restart(ledger: Ledger) -> None:
+    journal.configure("json", "info", {}, log := io.StringIO())
     live(ledger, "a", NOON - timedelta(days=3, hours=1))
     said: list[datetime] = []
     for hour in range(0, 49, 6):
@@ -123,10 +126,9 @@ def test_the_warning_comes_once_a_day_and_survives_a_restart(ledger: Ledger, cap
         if DebtWatch(ledger).warn(now, CLOCK, 3.0, lambda: ["model.path is not configured"]):
             said.append(now)
     assert said == [NOON, NOON + timedelta(days=1), NOON + timedelta(days=2)]
-    [first, *_] = [record for record in caplog.records if "nothing_for_long" in str(record.msg)]
-    message: Any = first.msg
-    assert message["experiences"] == 1 and message["nights_missed"] == 3 and message["problems"] == ["model.path is not configured"]
-    assert first.levelname == "WARNING"
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [(line["event"], line["level"]) for line in lines] == [("nothing_for_long", "warning")] * 3
+    assert lines[0]["experiences"] == 1 and lines[0]["nights_missed"] == 3 and lines[0]["problems"] == ["model.path is not configured"]
 
 
 def test_there_is_no_warning_before_its_time_nor_without_anything_to_learn(ledger: Ledger) -> None:

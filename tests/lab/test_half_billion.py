@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,32 +112,6 @@ def test_parts_give_the_divergences_of_the_whole(wide: Any) -> None:
     with torch.inference_mode():
         whole = kl_to_base(logits_at(wide, hidden_states(wide, batch.ids, batch.mask), batch.rows, batch.columns), top_ids, top_log_p)
     assert rehearsal.divergences(wide, items, 0, pause) == pytest.approx(whole.view(32, 10).mean(1).tolist(), abs=1e-5)
-
-
-def test_slopes_that_are_taken_in_parts_are_those_of_autograd(wide: Any) -> None:
-    generator = torch.Generator().manual_seed(7)
-    count = 2 * positions.at_once(wide) + 3
-    labels = torch.randint(0, wide.config.vocab_size, (count,), generator=generator)
-    rows, columns = torch.zeros(count, dtype=torch.long), torch.arange(count)
-    weights = torch.rand(count, generator=generator)
-
-    def loss_at(logits: torch.Tensor, part: slice, *, wanted: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.cross_entropy(logits, wanted[part], reduction="none")
-
-    slopes = []
-    for in_parts in (True, False):
-        hidden = torch.randn((1, count, 8), generator=torch.Generator().manual_seed(9), requires_grad=True)
-        each = partial(loss_at, wanted=labels)
-        if in_parts:
-            with watched(wide) as sizes:
-                values = positions.learned(wide, hidden, rows, columns, each)
-            assert max(sizes) <= positions.MOST_LOGITS
-        else:
-            values = each(logits_at(wide, hidden, rows, columns), slice(None))
-        (values * weights).sum().backward()
-        assert hidden.grad is not None
-        slopes.append(hidden.grad)
-    assert torch.allclose(slopes[0], slopes[1], atol=1e-6)
 
 
 def test_a_base_that_hardly_ever_ends_a_turn_is_not_asked_for_ever_and_gets_a_pool(chat: ChatFormat, tmp_path: Path) -> None:
