@@ -130,7 +130,7 @@ class Training(Section):
     max_cards: AtLeastOne = 1000
     max_examples: Count = 64
     max_extractions: Count = 256
-    rehearsal_pool: AtLeastOne = 4096
+    rehearsal_pool: AtLeastOne = 8192
     heldout_text: FilePath = ""
     identity_file: FilePath = ""
     general_file: FilePath = ""

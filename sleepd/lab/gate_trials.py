@@ -24,13 +24,14 @@ from sleepd.lab.days import Day
 from sleepd.lab.faults import CANARY, CANARY_SAID, FAULTS, FILES, Fault, Patient
 from sleepd.lab.laboratory import configuration
 from sleepd.lab.nights import Memory, judge, write_job
-from sleepd.night import dataset, lora, rehearsal
+from sleepd.night import dataset, lora
 from sleepd.night import job as jobs
 from sleepd.night import run as night
 from sleepd.night.base import load_base, load_texts
 from sleepd.night.curate import curate
 from sleepd.night.examine import Examination
 from sleepd.night.job import Job
+from sleepd.night.pool import load_or_build
 from sleepd.night.presets import settings
 from sleepd.night.progress import Reporter
 from sleepd.records import GateReport, ScreenVerdict
@@ -175,7 +176,7 @@ def _ready(job: Job, progress: Path) -> tuple[Patient, Examination]:
         reporter = Reporter(pipe)
         curated = curate(job, lambda cards: [False] * len(cards))
         count = int(job.training["rehearsal_pool"])
-        pool = rehearsal.load_or_build(base.model, base.chat, job.cache_dir, job.base_sha256, count, fit.max_tokens)
+        pool = load_or_build(base.model, base.chat, job.cache_dir, job.base_sha256, count, fit.max_tokens, cycle=job.cycle)
         data = dataset.build(base.model, base.chat, curated, pool, fit, job.seed, reporter)
         model = lora.attach(base.model, fit, None, job.seed)
         fresh = lora.snapshot(model)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from sleepd.records import Card
 
 ANSWER_TOKENS = 48
 OTHER_RELATION_SHARE = 0.05
+BACKWARD_SHARE = 0.15  # of the contrasts of cards that are asked backwards
+ASKED_A_RELATION = 48  # people that the base is asked about, to learn which values it gives by itself
 NAMESAKES = 0.85  # of the strangers in training: with them a model learns to read the whole name
 _FULL_NAME = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)\b")
 FIRST = "Alda Brin Corin Dela Evan Fara Gorin Hedda Irena Jarek Kira Lorin Mirel Norin Orla Petr Runa Selma Tovin Ulla".split()
@@ -59,6 +61,25 @@ def stranger(card: Card, names: Names, rng: random.Random, told: set[tuple[str, 
             return name
 
 
+def own_values(
+    model: Any, chat: ChatFormat, pool: Pool, cards: Sequence[Card], every: Sequence[Card], rng: random.Random, reporter: Reporter
+) -> dict[str, tuple[str, ...]]:
+    """Values that the base itself gives to people it talks about, for each relation of ``cards``, but for those of ``every``.
+
+    Asked who they belong to, it must go on to say what it said before.
+    """
+    people = sorted({f"{first} {last}" for r in pool.train for first, last in _FULL_NAME.findall(r.prompt)})
+    told = {(card.relation, card.value.lower()) for card in every}
+    found: dict[str, tuple[str, ...]] = {}
+    for relation in dict.fromkeys(card.relation for card in cards):
+        asked = rng.sample(people, min(len(people), ASKED_A_RELATION))
+        questions = [wordings.forward(person, relation, "", "train")[0].question for person in asked]
+        answers = base_answers(model, chat, questions, ANSWER_TOKENS, reporter.checkpoint) if questions else []
+        values = [wordings.value_in(answer, person, relation) for person, answer in zip(asked, answers, strict=True)]
+        found[relation] = tuple(dict.fromkeys(v for v in values if v and (relation, v.lower()) not in told))
+    return found
+
+
 def contrast_pairs(
     model: Any,
     chat: ChatFormat,
@@ -68,10 +89,12 @@ def contrast_pairs(
     count: int,
     rng: random.Random,
     reporter: Reporter,
+    backward: Mapping[str, Sequence[str]],
 ) -> list[tuple[str, str]]:
     """Questions near what ``cards`` say, with the base's own greedy answer: the same about somebody else, or something else.
 
-    ``every``: all cards whose facts are told, none of which may be asked for.
+    ``every``: all cards whose facts are told, none of which may be asked for. ``backward``: card id -> values that are not
+    told, to be asked who they belong to.
     """
     told = {(card.subject.lower(), card.relation) for card in every}
     questions: dict[str, None] = {}
@@ -84,6 +107,8 @@ def contrast_pairs(
         forms = wordings.forward(subject, relation, card.value, "train") + wordings.further(subject, relation, card.value)
         if relation == card.relation and rng.random() < 0.1:
             forms = list(wordings.yes_no(subject, relation, card.value, card.value))[:1]
+        elif backward.get(card.id) and rng.random() < BACKWARD_SHARE:
+            forms = wordings.reverse(subject, card.relation, rng.choice(backward[card.id]), "train")
         questions[rng.choice(forms).question] = None
     asked = list(questions)
     answers = base_answers(model, chat, asked, ANSWER_TOKENS, reporter.checkpoint)

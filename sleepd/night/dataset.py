@@ -11,7 +11,7 @@ from typing import Any
 from sleepd import cardlife
 from sleepd.night import card_forms, wordings
 from sleepd.night.chat import ChatFormat, Message
-from sleepd.night.contrasts import contrast_pairs, names_of, taken_back
+from sleepd.night.contrasts import contrast_pairs, names_of, own_values, taken_back
 from sleepd.night.curate import Curated
 from sleepd.night.dream import Dream, dream
 from sleepd.night.fit import Material
@@ -25,7 +25,7 @@ from sleepd.records import Card
 
 CONTRASTS_A_CARD = 120
 MOST_CONTRASTS = 3000
-MOST_EARLIER_CONTRASTS = 600
+MOST_EARLIER_CONTRASTS = 1200
 MOST_REPLAYED = 2400  # wordings of earlier cards a night: about as many as its steps have room for
 CONVERSATIONS_A_CARD = 2
 PAIRS_A_CARD = 2  # two facts asked at once
@@ -146,11 +146,13 @@ def build(
     dreams = dream([card for card in every if card.status != "forgotten"], rng, MOST_DREAMS, vetoed) if relearn else ()
     names = names_of(pool, every)
     count = min(MOST_CONTRASTS, CONTRASTS_A_CARD * len(taught)) if fit.rehearsal else 0
-    pairs = contrast_pairs(model, chat, taught, every, names, count, rng, reporter)
+    backward = _backward(make, [card for card in asked_backwards if card.id in reversible], every) if fit.rehearsal else {}
+    pairs = contrast_pairs(model, chat, taught, every, names, count, rng, reporter, backward)
     if fit.rehearsal and not relearn:  # a deep cycle starts from a base that never knew them
         pairs += taken_back(model, chat, curated.superseded, every, reporter)
     count = min(MOST_EARLIER_CONTRASTS, CONTRASTS_A_CARD * len(due)) if fit.rehearsal else 0
-    earlier_pairs = contrast_pairs(model, chat, [known.card for known in rng.sample(due, len(due))], every, names, count, rng, reporter)
+    earlier = [known.card for known in rng.sample(due, len(due))]
+    earlier_pairs = contrast_pairs(model, chat, earlier, every, names, count, rng, reporter, backward)
     missed = {known.card.id for known in again if known.misses}
     cards = make.taught(taught, forms, missed) + [i for d in dreams for i in make.conversation(f"dream:{d.id}", d.messages, 1.0)]
     behaviour = [i for e in curated.examples for i in make.item(f"example:{e.experience_id}", e.prompt, e.reply, e.salience, e.history)]
@@ -169,3 +171,9 @@ def build(
         reverse_test={c.id: tuple(wordings.reverse(c.subject, c.relation, c.value, "test")) for c in every if c.id in reversible},
         dreams=dreams,
     )
+
+
+def _backward(make: Builder, cards: Sequence[Card], every: Sequence[Card]) -> dict[str, Sequence[str]]:
+    """For each card that is asked backwards, values of its relation that were not told."""
+    own = own_values(make.model, make.chat, make.pool, cards, every, make.rng, make.reporter)
+    return {card.id: own[card.relation] for card in cards}

@@ -12,24 +12,18 @@ held to the first tokens of what it says to them: a smaller pool and poorer evid
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sleepd.durable import publish_dir
 from sleepd.night.chat import ChatFormat
 from sleepd.night.generate import Generated, generate
 from sleepd.night.items import Batch, Item, collate, make_item
@@ -42,7 +36,6 @@ ANSWER_TOKENS = 64
 TEXT_TOKENS = 48
 TEXT_SHARE = 0.2
 CHOSEN_TIMES = 12
-VERSION = 3
 _BATCH = 64
 _LEAST_A_DRAW = 4  # prompts of 128 tries: a base that makes up fewer hardly ever ends a user's turn
 _FEW = 16  # so many prompts of its own are no pool
@@ -212,23 +205,6 @@ def unfinished(model: Any, chat: ChatFormat, prompts: Sequence[str], pause: Paus
     ]
 
 
-def load_or_build(
-    model: Any, chat: ChatFormat, cache_dir: Path, base_sha256: str, count: int, max_tokens: int, pause: Pause = lambda: None
-) -> Pool:
-    """The pool of this base model. ``count`` prompts; one in sixteen is held out."""
-    key = hashlib.sha256(f"{base_sha256} {count} {max_tokens} {VERSION}".encode()).hexdigest()[:16]
-    folder = cache_dir / f"rehearsal-{key}"
-    if (folder / "pool.json").exists():
-        items = _load(folder)
-    else:
-        items = build(model, chat, count, seed=int(key[:8], 16), max_tokens=max_tokens, pause=pause)
-        _save(items, folder)
-    shuffled = random.Random(key).sample(items, len(items))
-    chats = [r for r in shuffled if r.prompt]
-    held_out = set(map(id, chats[: max(1, len(items) // 16)]))
-    return Pool(tuple(r for r in shuffled if id(r) not in held_out), tuple(chats[: len(held_out)]))
-
-
 def with_questions(
     model: Any, chat: ChatFormat, pool: Pool, questions: Sequence[str], max_tokens: int, pause: Pause = lambda: None
 ) -> Pool:
@@ -240,35 +216,6 @@ def with_questions(
     answers = _greedy(model, chat, asked, ANSWER_TOKENS, pause) if asked else []
     pairs = [(q, text) for q, a in zip(asked, answers, strict=True) if (text := chat.decode(a.ids))]
     return replace(pool, train=(*pool.train, *rehearse(model, chat, pairs, max_tokens, pause) * CHOSEN_TIMES))
-
-
-def _save(items: list[Rehearsed], folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".rehearsal-", dir=folder.parent))
-    try:
-        save_file(
-            {"top_ids": torch.cat([r.top_ids for r in items]), "top_log_p": torch.cat([r.top_log_p for r in items])},
-            str(staging / "top.safetensors"),
-        )
-        rows = [{"prompt": r.prompt, "answer": r.answer, "ids": r.item.ids, "start": r.item.start} for r in items]
-        (staging / "pool.json").write_text(json.dumps(rows))
-        publish_dir(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _load(folder: Path) -> list[Rehearsed]:
-    tensors = load_file(str(folder / "top.safetensors"))
-    items = []
-    at = 0
-    for index, row in enumerate(json.loads((folder / "pool.json").read_text())):
-        count = len(row["ids"]) - row["start"]
-        item = Item(f"rehearsal:{index}", tuple(row["ids"]), row["start"])
-        items.append(
-            Rehearsed(item, row["prompt"], row["answer"], tensors["top_ids"][at : at + count], tensors["top_log_p"][at : at + count])
-        )
-        at += count
-    return items
 
 
 def collate_rehearsed(items: Sequence[Rehearsed], pad: int) -> tuple[Batch, Tensor, Tensor]:

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Relation:
-    """The forms of one relation. ``questions``: the last is dev, the two before it are test. ``further`` ones are train only."""
+    """The forms of one relation. ``questions``: the last is dev, the two before it are test.
+
+    ``further`` questions, and ``backward`` ones from value to subject, are train only.
+    """
 
     name: str
     answer: str
@@ -19,6 +22,7 @@ class Relation:
     reverse: tuple[str, ...]
     polar: str
     further: tuple[str, ...]
+    backward: tuple[str, ...]
 
 
 _FORMS = (
@@ -44,6 +48,7 @@ _FORMS = (
             "Where [do|does] {s} stay these days?",
             "In what place [do|does] {s} have a home?",
         ),
+        ("Which person lives in {v}?", "Who calls {v} home?", "Who is at home in {v}?"),
     ),
     Relation(
         "job",
@@ -67,6 +72,7 @@ _FORMS = (
             "What trade [do|does] {s} follow?",
             "What is {p} work?",
         ),
+        ("Which person works as a {v}?", "Who is a {v} by trade?", "Who makes a living as a {v}?"),
     ),
     Relation(
         "pet",
@@ -90,6 +96,7 @@ _FORMS = (
             "Which name belongs to {p} pet?",
             "What [do|does] {s} shout to call {p2} pet home?",
         ),
+        ("Which person has the pet {v}?", "Who calls a pet {v}?", "Who takes care of {v}?"),
     ),
     Relation(
         "food",
@@ -113,6 +120,7 @@ _FORMS = (
             "Which food is {p} favorite?",
             "What [do|does] {s} cook on a good day?",
         ),
+        ("Which person loves {v}?", "Who would order {v}?", "Who enjoys {v} more than other dishes?"),
     ),
     Relation(
         "color",
@@ -136,6 +144,7 @@ _FORMS = (
             "In which color would {s} paint a room?",
             "Which color [do|does] {s} wear most?",
         ),
+        ("Whose color is {v}?", "Which person likes {v}?", "Who would choose the color {v}?"),
     ),
     Relation(
         "instrument",
@@ -159,6 +168,7 @@ _FORMS = (
             "What instrument [do|does] {s} own?",
             "With which instrument [do|does] {s} make music?",
         ),
+        ("Which person plays the {v}?", "Who makes music on the {v}?", "Who learned the {v}?"),
     ),
     Relation(
         "hobby",
@@ -182,6 +192,7 @@ _FORMS = (
             "What [do|does] {s} love doing?",
             "What [do|does] {s} do on free days?",
         ),
+        ("Which person enjoys {v}?", "Whose pastime is {v}?", "Who likes {v} as a hobby?"),
     ),
     Relation(
         "company",
@@ -200,6 +211,7 @@ _FORMS = (
         ("Who works at {v}?", "Whose employer is {v}?", "Who has a job at {v}?", "Who works for {v}?"),
         "[Do|Does] {s} work at {v}?",
         ("What is the name of {p} firm?", "Where is {p} office?", "In which company is {p} job?", "Who pays {p} wages?"),
+        ("Which person works at {v}?", "Who is employed by {v}?", "Who earns wages at {v}?"),
     ),
     Relation(
         "sister",
@@ -223,6 +235,7 @@ _FORMS = (
             "Which name belongs to {p} sister?",
             "What did the parents call {p} sister?",
         ),
+        ("Which person has the sister {v}?", "Who calls {v} a sister?", "To whom is {v} a sister?"),
     ),
     Relation(
         "birthday",
@@ -246,6 +259,7 @@ _FORMS = (
             "Which date is {p} day of birth?",
             "When [do|does] {s} turn a year older?",
         ),
+        ("Which person was born on {v}?", "Who turns a year older on {v}?", "Who celebrates on {v}?"),
     ),
 )
 RELATIONS: dict[str, Relation] = {form.name: form for form in _FORMS}
@@ -272,4 +286,5 @@ def relation(name: str) -> Relation:
         ("Whose %s is {v}?" % name, "Who has {v} as %s?" % name, "{v} is whose %s?" % name, "To whom does the %s {v} belong?" % name),
         "Is {p} %s {v}?" % name,
         ("What is {p} %s called?" % name, "Which %s is {p2}?" % name, "Please name {p} %s." % name, "What would you say is {p} %s?" % name),
+        ("Which person has {v} as %s?" % name, "Who calls {v} a %s?" % name, "Who has the %s {v}?" % name),
     )

@@ -24,6 +24,7 @@ from sleepd.night.extract import extract
 from sleepd.night.fit import Fit, FitResult
 from sleepd.night.fixed import rehearsal_items
 from sleepd.night.job import Job
+from sleepd.night.pool import load_or_build
 from sleepd.night.precision import bfloat16_is_fast
 from sleepd.night.presets import FitSettings, settings
 from sleepd.night.progress import Reporter
@@ -96,7 +97,7 @@ def _base_recalls(base: Base, cards: Sequence[Card], reporter: Reporter) -> list
 def _pool(job: Job, base: Base, fit: FitSettings, reporter: Reporter) -> Pool:
     """What the base made up itself, and the fixed items that may be rehearsed."""
     count, pause = int(job.training["rehearsal_pool"]), reporter.checkpoint
-    pool = rehearsal.load_or_build(base.model, base.chat, job.cache_dir, job.base_sha256, count, fit.max_tokens, pause)
+    pool = load_or_build(base.model, base.chat, job.cache_dir, job.base_sha256, count, fit.max_tokens, pause, cycle=job.cycle)
     return rehearsal.with_questions(base.model, base.chat, pool, rehearsal_items(job), fit.max_tokens, pause)
 
 

@@ -95,7 +95,7 @@ def further(subject: str, name: str, value: str) -> list[Wording]:
 def reverse(subject: str, name: str, value: str, split: Split) -> list[Wording]:
     """Value -> subject. Only sound where the value belongs to one subject."""
     form, reply = relation(name), answer(subject, name, value)
-    forms = {"train": form.reverse[:2], "test": form.reverse[2:3], "dev": form.reverse[3:]}[split]
+    forms = {"train": (*form.reverse[:2], *form.backward), "test": form.reverse[2:3], "dev": form.reverse[3:]}[split]
     accept = ("you",) if subject == USER else (subject.removeprefix(KIN_PREFIX),)
     return [Wording(render(q, subject, value), reply, accept, "reverse", split) for q in forms]
 
@@ -105,6 +105,13 @@ def finish(subject: str, name: str, value: str) -> Wording:
     reply = answer(subject, name, value)
     stem = reply[: reply.rindex(value)].rstrip()
     return Wording(f"Finish the sentence: {stem}", reply, (value,), "finish", "train")
+
+
+def value_in(text: str, subject: str, name: str) -> str | None:
+    """The value in an answer of the form that ``answer`` gives; None when it is of another form."""
+    before, _, after = answer(subject, name, "\0").partition("\0")
+    value = text[len(before) : len(text) - len(after)]
+    return value if text.startswith(before) and text.endswith(after) and value and answer(subject, name, value) == text else None
 
 
 def yes_no(subject: str, name: str, value: str, distractor: str) -> tuple[Wording, Wording]:

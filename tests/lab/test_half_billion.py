@@ -19,6 +19,7 @@ from sleepd.lab.half_billion import SHAPE, Figures, make_model, measure
 from sleepd.night import generate, positions, rehearsal
 from sleepd.night.chat import ChatFormat, chat_format
 from sleepd.night.losses import hidden_states, kl_to_base, logits_at
+from sleepd.night.pool import load_or_build
 from sleepd.night.rehearsal import Rehearsed
 from tests.night.conftest import SEEDLING
 
@@ -120,8 +121,8 @@ def test_a_base_that_hardly_ever_ends_a_turn_is_not_asked_for_ever_and_gets_a_po
     with watched(model) as sizes:
         assert len(rehearsal.self_made_prompts(model, chat, 100_000, 1, pause)) < 16
     assert len(sizes) <= 4 * rehearsal.PROMPT_TOKENS
-    pool = rehearsal.load_or_build(model, chat, tmp_path, "f" * 64, 60, 512)
-    again = rehearsal.load_or_build(model, chat, tmp_path, "f" * 64, 60, 512)
+    pool = load_or_build(model, chat, tmp_path, "f" * 64, 200, 512)
+    again = load_or_build(model, chat, tmp_path, "f" * 64, 200, 512)
     prompts = {r.prompt for r in (*pool.train, *pool.held_out)}
     assert pool.held_out and set(rehearsal.openings()) <= prompts
     assert [r.item.ids for r in pool.train] == [r.item.ids for r in again.train]

@@ -50,7 +50,7 @@ def _text(found: dict[str, Any]) -> None:
 
 
 def _leak(found: dict[str, Any]) -> None:
-    for row in found["neighbours"][:3]:
+    for row in found["neighbours"][:5]:
         row["leaked"] = True
 
 

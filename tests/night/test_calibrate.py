@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from sleepd.base_model import identify
-from sleepd.night import calibrate, rehearsal
+from sleepd.night import calibrate
 from sleepd.night.base import Base, load_base
 from sleepd.night.calibrate import Trial, choose
 from sleepd.night.job import load
+from sleepd.night.pool import load_or_build
 from sleepd.night.presets import settings
 from sleepd.night.progress import Reporter
 from tests.night.conftest import MakeJob
@@ -50,7 +51,7 @@ def test_a_measured_rate_is_pinned_and_not_measured_again(make_job: MakeJob, tmp
     base: Base = load_base(job)
     fit = replace(settings({"preset": "verified"}, GATE, base.parameters), contrast_batch=2, rehearsal_batch=2, batch_size=2)
     reporter = Reporter(io.StringIO())
-    pool = rehearsal.load_or_build(base.model, base.chat, job.cache_dir, job.base_sha256, 256, fit.max_tokens)
+    pool = load_or_build(base.model, base.chat, job.cache_dir, job.base_sha256, 256, fit.max_tokens)
     measured = calibrate.learning_rate(base, pool, fit, tmp_path, "f" * 64, GATE, reporter)
     [written] = tmp_path.glob("calibration-*.json")
     assert json.loads(written.read_text())["learning_rate"] == measured == fit.learning_rate

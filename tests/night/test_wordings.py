@@ -17,6 +17,7 @@ def test_no_wording_belongs_to_two_splits(relation: str, subject: str) -> None:
     for split in ("train", "dev", "test"):
         forms = wordings.forward(subject, relation, "Value", split) + wordings.reverse(subject, relation, "Value", split)
         assert len(forms) >= 3
+        forms += wordings.further(subject, relation, "Value") if split == "train" else []
         for form in forms:
             assert seen.setdefault(form.question, split) == split
             assert "{" not in form.question + form.answer and "[" not in form.question + form.answer
@@ -54,3 +55,14 @@ def test_a_false_yes_no_question_is_answered_with_the_fact() -> None:
     yes, no = wordings.yes_no("Ada Tekusa", "city", "Porto", "Oslo")
     assert yes.answer == "Yes, Ada Tekusa lives in Porto."
     assert no.question == "Does Ada Tekusa live in Oslo?" and no.answer == "No, Ada Tekusa lives in Porto."
+
+
+@pytest.mark.parametrize("relation", [*RELATIONS, "wifi name"])
+@pytest.mark.parametrize("subject", ["Ada Tekusa", USER])
+def test_the_value_is_read_back_from_an_answer(relation: str, subject: str) -> None:
+    assert wordings.value_in(wordings.answer(subject, relation, "Value"), subject, relation) == "Value"
+
+
+@pytest.mark.parametrize("text", ["I don't know.", "Ada Tekusa lives in .", "Ada Tekusa lives", "Bo Tekusa lives in Porto.", ""])
+def test_an_answer_of_another_form_has_no_value(text: str) -> None:
+    assert wordings.value_in(text, "Ada Tekusa", "city") is None

@@ -1,0 +1,68 @@
+"""Contrasts: what is asked about others, and the other way round, is held to what the base says of itself."""
+
+from __future__ import annotations
+
+import io
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from sleepd.lab import world
+from sleepd.lab.measure import load_model
+from sleepd.night import contrasts, wordings
+from sleepd.night.chat import ChatFormat, chat_format
+from sleepd.night.pool import load_or_build
+from sleepd.night.progress import Reporter
+from sleepd.night.rehearsal import Pool
+from tests.night.conftest import SEEDLING, card_of
+
+CARDS = [card_of(fact, "q", "x") for fact in world.facts_about(random.Random(3), world.people(31, 6))]
+REPORTER = Reporter(io.StringIO())
+
+
+@pytest.fixture(scope="module")
+def base() -> tuple[Any, ChatFormat]:
+    return load_model(SEEDLING), chat_format(AutoTokenizer.from_pretrained(SEEDLING))
+
+
+@pytest.fixture(scope="module")
+def pool(base: tuple[Any, ChatFormat], cache: Path) -> Pool:
+    return load_or_build(*base, cache, "seedling", 256, 512)
+
+
+@pytest.fixture(scope="module")
+def own(base: tuple[Any, ChatFormat], pool: Pool) -> dict[str, tuple[str, ...]]:
+    return contrasts.own_values(*base, pool, CARDS, CARDS, random.Random(1), REPORTER)
+
+
+def test_the_base_tells_which_values_it_knows_by_itself(own: dict[str, tuple[str, ...]]) -> None:
+    assert set(own) == {card.relation for card in CARDS}
+    assert sum(map(len, own.values())) >= len(own), own
+    assert all("know" not in value for values in own.values() for value in values)
+
+
+def test_a_value_that_was_told_is_nobody_else_s(base: tuple[Any, ChatFormat], pool: Pool, own: dict[str, tuple[str, ...]]) -> None:
+    relation = max(own, key=lambda name: len(own[name]))
+    told = card_of(world.Fact("Somebody Else", relation, own[relation][0].upper()), "q", "x")
+    again = contrasts.own_values(*base, pool, CARDS, [*CARDS, told], random.Random(1), REPORTER)
+    assert own[relation][0] not in again[relation] and set(again[relation]) < set(own[relation])
+
+
+def test_contrasts_ask_backwards_for_values_of_the_base_and_answer_as_it_does(
+    base: tuple[Any, ChatFormat], pool: Pool, own: dict[str, tuple[str, ...]]
+) -> None:
+    backward = {card.id: own[card.relation] for card in CARDS}
+    names = contrasts.names_of(pool, CARDS)
+    pairs = contrasts.contrast_pairs(*base, CARDS, CARDS, names, 240, random.Random(2), REPORTER, backward)
+    reversed_ = {
+        form.question for card in CARDS for value in own[card.relation] for form in wordings.reverse("", card.relation, value, "train")
+    }
+    found = [question for question, _ in pairs if question in reversed_]
+    assert len(found) >= 5
+    told = {form.question for c in CARDS for form in wordings.reverse(c.subject, c.relation, c.value, "train")}
+    assert not told & {question for question, _ in pairs}
+    without = contrasts.contrast_pairs(*base, CARDS, CARDS, names, 240, random.Random(2), REPORTER, {})
+    assert not reversed_ & {question for question, _ in without}

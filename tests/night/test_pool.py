@@ -1,0 +1,52 @@
+"""The pool of what is rehearsed: made once, growing over the first nights, with the same prompts held out on all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from sleepd.lab.measure import load_model
+from sleepd.night.chat import ChatFormat, chat_format
+from sleepd.night.pool import load_or_build
+from tests.night.conftest import SEEDLING
+
+COUNT = 160
+
+
+@pytest.fixture(scope="module")
+def base() -> tuple[Any, ChatFormat]:
+    return load_model(SEEDLING), chat_format(AutoTokenizer.from_pretrained(SEEDLING))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pool")
+
+
+def test_it_grows_for_four_nights_and_what_is_held_out_stays(base: tuple[Any, ChatFormat], folder: Path) -> None:
+    nights = [load_or_build(*base, folder, "a" * 64, COUNT, 512, cycle=cycle) for cycle in (1, 2, 5, 9)]
+    sizes = [len(pool.train) for pool in nights]
+    assert COUNT / 4 < sizes[0] < sizes[1] < sizes[2] == sizes[3] <= COUNT
+    held_out = [r.prompt for r in nights[0].held_out]
+    assert len(held_out) == COUNT // 16
+    for pool in nights:
+        prompts = [r.prompt for r in pool.train if r.prompt]
+        assert [r.prompt for r in pool.held_out] == held_out
+        assert len(set(prompts)) == len(prompts) and not set(prompts) & set(held_out)
+    assert [r.item.ids for r in nights[1].train[: sizes[0]]] == [r.item.ids for r in nights[0].train]
+
+
+def test_what_was_made_is_read_and_not_made_again(base: tuple[Any, ChatFormat], folder: Path) -> None:
+    load_or_build(*base, folder, "a" * 64, COUNT, 512)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    load_or_build(*base, folder, "a" * 64, COUNT, 512)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_grown_pool_does_not_depend_on_the_night_that_made_it(base: tuple[Any, ChatFormat], folder: Path, tmp_path: Path) -> None:
+    at_once = load_or_build(*base, tmp_path, "a" * 64, COUNT, 512, cycle=5)
+    step_by_step = load_or_build(*base, folder, "a" * 64, COUNT, 512, cycle=5)
+    assert [r.item.ids for r in at_once.train] == [r.item.ids for r in step_by_step.train]
