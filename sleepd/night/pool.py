@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sleepd.durable import publish_dir
+from sleepd.errors import StoreError
 from sleepd.night.chat import ChatFormat
 from sleepd.night.items import Item
 from sleepd.night.rehearsal import Pause, Pool, Rehearsed, build
@@ -81,6 +82,9 @@ def _save(items: list[Rehearsed], folder: Path) -> None:
         rows = [{"prompt": r.prompt, "answer": r.answer, "ids": r.item.ids, "start": r.item.start} for r in items]
         (staging / "pool.json").write_text(json.dumps(rows))
         publish_dir(staging, folder)
+    except StoreError:
+        if not (folder / "pool.json").exists():
+            raise  # else another process made it meanwhile, and from the same seed it made the same
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
