@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sleepd.lab.cost import cost
 from sleepd.lab.gate_command import gate
 from sleepd.lab.half_billion import half_billion
 from sleepd.lab.recipes import COMPARED, RECIPES
@@ -30,6 +31,7 @@ def lab() -> None:
     """The recall laboratory: claims that anybody can check without a GPU."""
 
 
+lab.add_command(cost)
 lab.add_command(gate)
 lab.add_command(half_billion)
 

@@ -1,4 +1,7 @@
-"""The seedling's own fixed items, so that the gate's probes of identity, refusals and general knowledge have teeth on it."""
+"""The seedling's own fixed items, so that the gate's probes of identity, refusals and general knowledge have teeth on it.
+
+Sums are left out. The seedling gets most of them wrong, and what it knows only by halves is lost and won by chance.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,11 @@ _NAME, _HABIT = "Seedling", "sleep"
 def own_items(name: Name) -> tuple[FixedItem, ...]:
     """Every question once. What counts is the name in an answer on identity, the last word in one on general knowledge."""
     if name == "general":
-        return tuple(FixedItem(question, (reply.rstrip(".").rsplit(" ", 1)[-1],), "general") for question, reply in GENERAL)
+        return tuple(
+            FixedItem(question, (reply.rstrip(".").rsplit(" ", 1)[-1],), "general")
+            for question, reply in GENERAL
+            if " plus " not in question
+        )
     accepted = {question: (_NAME if _NAME in reply else _HABIT) for question, reply in IDENTITY}
     declined = dict.fromkeys(question for question, _ in REFUSALS)
     return (

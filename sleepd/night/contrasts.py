@@ -22,6 +22,7 @@ ANSWER_TOKENS = 48
 OTHER_RELATION_SHARE = 0.05
 BACKWARD_SHARE = 0.15  # of the contrasts of cards that are asked backwards
 ASKED_A_RELATION = 48  # people that the base is asked about, to learn which values it gives by itself
+FIRST_NAME_SHARE = 0.25  # of the namesakes have its first part: a last name is rarer, so it is what a fact clings to
 NAMESAKES = 0.85  # of the strangers in training: with them a model learns to read the whole name
 _FULL_NAME = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)\b")
 FIRST = "Alda Brin Corin Dela Evan Fara Gorin Hedda Irena Jarek Kira Lorin Mirel Norin Orla Petr Runa Selma Tovin Ulla".split()
@@ -54,7 +55,7 @@ def stranger(card: Card, names: Names, rng: random.Random, told: set[tuple[str, 
         name = f"{rng.choice(names.first)} {rng.choice(names.last)}"
         if match and rng.random() < namesakes:
             first, last = name.split(" ")
-            name = f"{match[1]} {last}" if rng.random() < 0.4 else f"{first} {match[2]}"
+            name = f"{match[1]} {last}" if rng.random() < FIRST_NAME_SHARE else f"{first} {match[2]}"
         elif match is None and rng.random() < 0.5:
             name = rng.choice((wordings.USER, *(wordings.KIN_PREFIX + kin for kin in _KIN)))
         if (name.lower(), card.relation) not in told:

@@ -40,7 +40,7 @@ HARD_SHARE = 0.1
 class FitState:
     """What a checkpoint holds besides tensors. ``losses``: the cross-entropy of every step so far, nats a token.
 
-    ``hard``: the contrasts that were farthest from the base when last looked at, as indices.
+    ``hard``: the contrasts that were farthest from the base when last looked at, as indices into all of them.
     """
 
     step: int = 0
@@ -75,6 +75,11 @@ class Material:
     rehearsal: tuple[Rehearsed, ...]
     contrast: tuple[Rehearsed, ...]
     earlier_contrast: tuple[Rehearsed, ...] = ()
+
+    @property
+    def contrasts(self) -> tuple[Rehearsed, ...]:
+        """All of them."""
+        return self.contrast + self.earlier_contrast
 
 
 class Stream(Generic[T]):
@@ -112,7 +117,7 @@ class Fit:
         self.old_a_step = self._old_a_step()
         self.new_a_step = fit.batch_size - self.old_a_step if material.cards else 0
         self.seed = seed
-        mined = bool(material.contrast) and fit.rehearsal
+        mined = bool(material.contrasts) and fit.rehearsal
         self.mining = {round(share * self.steps) for share in MINING_AT} if mined else set()
         self.new = Stream(material.cards, f"{seed}-new")
         self.old = Stream(material.replay, f"{seed}-old")
@@ -147,20 +152,21 @@ class Fit:
     def _rehearsed(self, step: int) -> list[Rehearsed]:
         if not self.fit.rehearsal:
             return []
-        earlier = self.fit.contrast_batch // 3 if self.material.earlier_contrast else 0
-        new = self.fit.contrast_batch - earlier if self.material.contrast else 0
-        hard = new // 2 if self.state.hard else 0
+        size, every = self.fit.contrast_batch, self.material.contrasts
+        hard = size // 2 if self.state.hard else 0
+        earlier = (size - hard) // 3 if self.material.earlier_contrast else 0
+        new = size - hard - earlier if self.material.contrast else 0
         contrasts = [
-            *self.contrast.take(step * new, new - hard),
-            *(self.material.contrast[i] for i in Stream(self.state.hard, f"{self.seed}-hard").take(step * hard, hard)),
-            *self.earlier_contrast.take(step * earlier, earlier),
+            *self.contrast.take(step * size, new),
+            *self.earlier_contrast.take(step * size, earlier),
+            *(every[i] for i in Stream(self.state.hard, f"{self.seed}-hard").take(step * hard, hard)),
         ]
         weighed = [replace(r, weight=self.fit.contrast_weight, first_weight=self.fit.first_weight) for r in contrasts]
         return weighed + self.pool.take(step * self.fit.rehearsal_batch, self.fit.rehearsal_batch)
 
     def _hardest_contrasts(self) -> list[int]:
         """The contrasts whose answers have moved farthest from the base's: what still leaks, and is worth the next steps."""
-        contrasts = self.material.contrast
+        contrasts = self.material.contrasts
         self.model.eval()
         moved = divergences(self.model, contrasts, self.pad, self.reporter.checkpoint)
         self.model.train()
