@@ -187,17 +187,17 @@ def test_forgetting_takes_cards_out_of_the_next_deep_night_and_counts_what_can_b
     assert job.forget[0].id not in {known.card.id for known in job.cards}
 
 
-def test_a_night_of_the_documents_recipe_learns_nothing_harms_nothing_and_is_refused(tmp_path: Path) -> None:
+def test_a_night_of_the_documents_recipe_learns_nothing_harms_nothing_and_the_gate_says_so(tmp_path: Path) -> None:
     """Through the whole laboratory; that our own recipe learns is shown by the tests of the night and of the demonstration."""
     options = "--nights 1 --facts 3 --seeds 1 --recipe seed --json".split()
     command = [sys.executable, "-m", "sleepd", "lab", "nights", *options, "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert figures["verdicts"] == ["rejected"]
+    assert figures["verdicts"] == ["accepted against the gate"]  # only ours is not lived with when the gate says no
     assert all("nothing was learned" in reasons[0] for reasons in figures["per_seed"][0]["reasons"])
     assert figures["all_after"] <= 0.1 and figures["known_after"] == figures["known_before"] >= 0.95
-    assert figures["text_loss_after"] == figures["text_loss_before"]  # a refused adapter is not lived with
+    assert abs(figures["text_loss_after"] / figures["text_loss_before"] - 1) <= 0.001
     assert figures["leak"] == 0 and figures["kl"] == 0 and figures["peak_mb"] > 100
     assert figures["per_seed"][0]["matrix"] == [[0.0]] and len(figures["night_seconds"]) == 1
     assert "Loading weights" not in done.stderr and "Warning" not in done.stderr

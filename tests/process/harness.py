@@ -180,6 +180,11 @@ class Daemon:
         self.until(lambda: any(m.startswith("READY=1") for m in self.messages), "READY=1")
         return self
 
+    def looked(self) -> Daemon:
+        """Ready, and the base model was looked at, which is done after the start: before that no cycle can be asked for."""
+        self.ready().until(lambda: "not been looked at" not in json.dumps(self.call("check")), "a look at the base model")
+        return self
+
     def until(self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
         """Like ``eventually``, and fails at once when the daemon ends."""
 

@@ -198,7 +198,7 @@ def test_killed_after_the_commit_the_next_start_ends_it(workspace: Workspace, st
     daemon = learned(workspace, start)
     forget(daemon, subject_of(2))
     daemon.stop()
-    second = start(kill=moment).ready()
+    second = start(kill=moment).looked()
     second.call("sleep", force=True, kind="deep")
     assert second.wait() == -signal.SIGKILL
     third = start().ready()
