@@ -138,9 +138,13 @@ def choose_kind(snapshot: Snapshot, thresholds: Thresholds) -> CycleKind:
         return "deep"
     if snapshot.phase != "DEEP_NIGHT":
         return "light"
-    drifted = history.kl is not None and history.kl >= DRIFT_SHARE * thresholds.max_kl
-    due = history.lights_since_deep >= thresholds.deep_every - 1 or history.rejections_in_a_row >= 2
-    return "deep" if drifted or due else "light"
+    return "deep" if deep_is_due(history, thresholds.deep_every, thresholds.max_kl) else "light"
+
+
+def deep_is_due(history: History, deep_every: int, max_kl: float) -> bool:
+    """Every so many cycles, after two rejected ones, or when the living adapter strayed far from the base."""
+    drifted = history.kl is not None and history.kl >= DRIFT_SHARE * max_kl
+    return drifted or history.lights_since_deep >= deep_every - 1 or history.rejections_in_a_row >= 2
 
 
 def _phase(snapshot: Snapshot) -> Check:

@@ -20,7 +20,8 @@ NAME = "diary.json"
 class Night:
     """One night's outcome. ``seconds`` is the night's work alone, not the laboratory's examination; ``peak_mb`` its memory.
 
-    ``verdict``: accepted, rejected, skipped (nothing to learn), or what a recipe without a gate says instead.
+    ``kind``: light, or deep, which begins from the base model again. ``verdict``: accepted, rejected, skipped (nothing to
+    learn), or what a recipe without a gate says instead.
     """
 
     number: int
@@ -29,6 +30,7 @@ class Night:
     seconds: float
     peak_mb: float
     tokens: int
+    kind: str = "light"
 
 
 @dataclass

@@ -11,7 +11,7 @@ from sleepd.lab.measure import Standing
 from sleepd.lab.story import Story
 
 LISTS = ("verdicts", "night_seconds")  # joined over seeds
-APART = ("seed", "reasons", "curves", "deep_night")  # told of each seed alone
+APART = ("seed", "reasons", "kinds", "curves", "deep_night")  # told of each seed alone
 
 
 def matrix(standings: Sequence[Standing], spans: Sequence[tuple[int, int]]) -> list[list[float]]:
@@ -90,6 +90,7 @@ def seed_figures(story: Story, nights: Sequence[Night], standings: Sequence[Stan
         **extra,
         "verdicts": [n.verdict for n in nights],
         "reasons": [list(n.reasons) for n in nights],
+        "kinds": [n.kind for n in nights],
         "night_seconds": [round(n.seconds, 1) for n in nights],
         "night_tokens": round(fmean(n.tokens for n in nights)),
         "peak_mb": round(max(n.peak_mb for n in nights), 1),

@@ -190,7 +190,7 @@ def line(night: Night, standing: Standing, base: Standing, story: Story, left: s
     return (
         f"night {night.number:2d}  last {standing.recall(start, end):.2f}  all {standing.recall(0, end):.2f}{known}"
         f"  text {standing.text_loss / base.text_loss - 1:+.2%}  kl {standing.kl:.4f}  leak {standing.leak:.3f}"
-        f"  {night.seconds:.0f} s  {night.peak_mb:.0f} MB  {verdict}  ({left})"
+        f"  {night.seconds:.0f} s  {night.peak_mb:.0f} MB  {'deep, ' if night.kind == 'deep' else ''}{verdict}  ({left})"
     )
 
 

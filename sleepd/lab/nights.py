@@ -12,7 +12,7 @@ import resource
 import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from sleepd.adapter import gate
 from sleepd.adapter.expected import expect
 from sleepd.base_model import identify
 from sleepd.config.schema import Config
+from sleepd.daemon.decide import History, deep_is_due
 from sleepd.errors import BadDataError
 from sleepd.lab import own_items
 from sleepd.lab.days import Day
@@ -40,7 +41,7 @@ LIVING = ("learning", "graduated", "fading", "stubborn")
 class Memory:
     """What the ledger would hold between nights. ``wordings``: card id -> questions that somebody brought to train it with.
 
-    ``forgetting``: cards that a deep night must end unable to say.
+    ``forgetting``: cards that a deep night must end unable to say. ``history`` says when a deep night is due.
     """
 
     living_adapter: Path | None = None
@@ -48,6 +49,7 @@ class Memory:
     untrained: list[tuple[Experience, ScreenVerdict]] = field(default_factory=list)
     wordings: Mapping[str, Sequence[str]] = field(default_factory=dict)
     forgetting: list[dict[str, Any]] = field(default_factory=list)
+    history: History = field(default_factory=History)
 
 
 def write_job(
@@ -129,8 +131,9 @@ class ProductionNights:
         self.config, self.model, self.cache, self.out, self.seed = config, model, cache, out, seed
         self.memory, self.ablate, self.gated = memory, ablate, gated
 
-    def sleep(self, number: int, day: Day, kind: str = "light") -> Night:
-        """One night after ``day``: job, child, gate, and what is remembered of it."""
+    def sleep(self, number: int, day: Day, kind: str | None = None) -> Night:
+        """One night after ``day``: job, child, gate, and what is remembered of it. ``kind``: None leaves it to the daemon's rule."""
+        kind = kind or self._kind()
         self.memory.untrained += day.rows
         earlier = sum(card["status"] in LIVING for card in self.memory.cards.values())
         directory = self.out / f"night_{number:03d}"
@@ -147,8 +150,16 @@ class ProductionNights:
         seconds = time.monotonic() - started
         if report.accepted or not self.gated:
             remember(self.memory, directory, result)
+            nats = [row["kl"] for row in result["evaluation"]["rehearsal"]]
+            lights = 0 if kind == "deep" else self.memory.history.lights_since_deep + 1
+            self.memory.history = History(lights, 0, sum(nats) / len(nats) if nats else None)
+        else:
+            self.memory.history = replace(self.memory.history, rejections_in_a_row=self.memory.history.rejections_in_a_row + 1)
         verdict = "accepted" if report.accepted else "rejected" if self.gated else "accepted against the gate"
-        return Night(number, verdict, tuple(report.reasons), seconds, result["peak_memory_mb"], result["training"]["tokens"])
+        return Night(number, verdict, tuple(report.reasons), seconds, result["peak_memory_mb"], result["training"]["tokens"], kind)
+
+    def _kind(self) -> str:
+        return "deep" if deep_is_due(self.memory.history, self.config.schedule.deep_every, self.config.gate.max_kl) else "light"
 
     def forget(self, card_ids: Collection[str]) -> None:
         """Take cards, and what is still to be told of them, out of memory; the next deep night takes them out of the weights."""
@@ -166,6 +177,7 @@ class ProductionNights:
             "living_adapter": str(living.relative_to(self.out)) if living else None,
             "cards": self.memory.cards,
             "untrained": [experience.id for experience, _ in self.memory.untrained],
+            "history": asdict(self.memory.history),
         }
 
     def restore(self, saved: Mapping[str, Any], lived: Sequence[Day]) -> None:
@@ -173,6 +185,7 @@ class ProductionNights:
         living, waiting = saved["living_adapter"], set(saved["untrained"])
         self.memory.living_adapter = self.out / living if living else None
         self.memory.cards = dict(saved["cards"])
+        self.memory.history = History(**saved["history"])
         self.memory.untrained = [row for day in lived for row in day.rows if row[0].id in waiting]
 
 

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from sleepd.config.schema import Config
+from sleepd.daemon.decide import History
 from sleepd.errors import StoreError
 from sleepd.lab import days, world
 from sleepd.lab.figures import backward_transfer, corrections, forgetting, next_morning, over_seeds
@@ -166,6 +167,7 @@ def test_memory_is_gone_on_with_as_it_was_left(tmp_path: Path) -> None:
     first = ProductionNights(Config(), SEEDLING, tmp_path, tmp_path, 1, Memory())
     first.memory.untrained = [*lived[0].rows, *lived[1].rows[:1]]
     first.memory.cards = {"c": {"id": "c", "status": "graduated"}}
+    first.memory.history = History(2, 1, 0.01)
     first.memory.living_adapter = tmp_path / "night_001" / "result" / "adapter"
     saved = json.loads(json.dumps(first.save()))
     second = ProductionNights(Config(), SEEDLING, tmp_path, tmp_path, 1, Memory())
@@ -185,6 +187,17 @@ def test_forgetting_takes_cards_out_of_the_next_deep_night_and_counts_what_can_b
     job = jobs.load(tmp_path / "night_003")
     assert job.kind == "deep" and len(job.forget) == 1 and len(job.cards) == 3
     assert job.forget[0].id not in {known.card.id for known in job.cards}
+
+
+def test_a_deep_night_comes_when_the_daemon_would_have_one(tmp_path: Path) -> None:
+    setting = Setting(quick(tmp_path), 3)
+    config = Config()
+    config = config.model_copy(update={"training": config.training.model_copy(update={"preset": "seed", "rehearsal_pool": 64})})
+    asleep = ProductionNights(config, SEEDLING, tmp_path / "cache", tmp_path, 3, Memory(history=History(lights_since_deep=6)))
+    assert asleep.sleep(1, setting.story.days[0]).kind == jobs.load(tmp_path / "night_001").kind == "deep"
+    asleep.memory.history = History(lights_since_deep=5)
+    assert asleep.sleep(2, setting.story.days[1]).kind == jobs.load(tmp_path / "night_002").kind == "light"
+    assert asleep.memory.history.rejections_in_a_row == 1
 
 
 def test_a_night_of_the_documents_recipe_learns_nothing_harms_nothing_and_the_gate_says_so(tmp_path: Path) -> None:
