@@ -33,7 +33,7 @@ from sleepd.daemon.worker import Worker
 from sleepd.errors import ModelError, SkippedError, SleepdError, StoreError
 from sleepd.journal import Event, logger
 from sleepd.ledger import CycleRow, Ledger
-from sleepd.ledger.exports import rebuild, write_scheduler_state
+from sleepd.ledger.exports import RebuildReport, rebuild, write_scheduler_state
 from sleepd.records import CycleKind, Decision
 
 log = logger(__name__)
@@ -64,7 +64,7 @@ class Engine:
         self.clock = _clock(loaded)
         reloader = reload.make(loaded.config.inference, ports.environment)
         self.ledger = Ledger.open(state / LEDGER_FILE)
-        rebuild(self.ledger, state)
+        _log_rebuilt(rebuild(self.ledger, state))
         self.worker = Worker(put, ports.monotonic)
         self.timers = Timers(ports.monotonic)
         supervisor = Supervisor(put, _log_child, ports.trainer_argv)
@@ -357,6 +357,7 @@ class Engine:
             write_scheduler_state(self.ledger, self.loaded.directories.state / "scheduler_state.json")
         except SleepdError as error:
             log.warning(Event.LEDGER_FAILED, error=error.message, remedy=error.remedy)
+        self.forgetting.export()
 
     def cycle_of(self, target: str) -> str:
         """The adapter id that a person means by "7" or "cycle_007"."""
@@ -392,6 +393,11 @@ def _clock(loaded: Loaded) -> circadian.Clock:
 
 def _log_child(cycle: int, line: str) -> None:
     log.info(Event.CHILD_OUTPUT, cycle=cycle_id(cycle), line=line)
+
+
+def _log_rebuilt(report: RebuildReport) -> None:
+    if report.cycles or report.forgets or report.problems:
+        log.warning(Event.LEDGER_REBUILT, cycles=report.cycles, forgets=report.forgets, problems=list(report.problems))
 
 
 def _make(directory: Path) -> None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from sleepd.daemon import jobs, traces
 from sleepd.daemon.context import Context
 from sleepd.daemon.forget_plan import Plan
 from sleepd.daemon.timers import Timers
+from sleepd.errors import SleepdError
 from sleepd.journal import Event, logger
 from sleepd.ledger import Forget, Ledger
 from sleepd.ledger.forgetting import NEVER_TRAINED, NOT_SERVED
+from sleepd.ledger.tombstones import FILE as TOMBSTONES
+from sleepd.ledger.tombstones import write_tombstones
 
 log = logger(__name__)
 
@@ -56,7 +58,15 @@ class Forgetting:
         )
         log.info(Event.FORGET_ASKED, forget=number, by=by, facts=len(plan.cards), exchanges=len(plan.exchanges), in_the_weights=plan.served)
         jobs.clean(context.jobs, keep=None)
+        self.export()
         return number
+
+    def export(self) -> None:
+        """Write down beside the ledger what was forgotten. It is written again after every cycle, and at every start."""
+        try:
+            write_tombstones(self._context.ledger, self._context.loaded.directories.state / TOMBSTONES)
+        except SleepdError as error:
+            log.warning(Event.LEDGER_FAILED, error=error.message, remedy=error.remedy)
 
     def nothing_left(self) -> bool:
         """Whether a memory is in the weights and nothing is left that a deep cycle could learn instead."""
@@ -100,8 +110,9 @@ class Forgetting:
                 [number for number in store.numbers() if settled and _within(number, forget.since, forget.until)],
                 [number for number in store.quarantined() if _within(number, forget.seen, forget.until)],
             )
-            files: list[Path] = [*buffers, *traces.texts_under(directories.state, directories.cache)]
-            return removed, traces.left_in(files, cards)
+            texts = traces.texts_under(directories.state, directories.cache)
+            others = [file for file in texts if file != directories.state / TOMBSTONES]  # holds the fact until this is done
+            return removed, traces.left_in([*buffers, *others], cards)
 
         return task
 
@@ -111,6 +122,7 @@ class Forgetting:
         if before is None or before.cleared_at is not None or before.settled_at != forget.settled_at:
             return  # cleared already, or settled while the worker was busy: then it is cleared once more
         ledger.forgetting.cleared(forget.number, removed, left_in, self._context.now())
+        self.export()
         if forget.settled_at is not None and (done := ledger.forgetting.get(forget.number)) is not None:
             log.info(Event.FORGOTTEN, **receipt(done))
 

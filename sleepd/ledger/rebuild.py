@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sleepd.ledger.ledger import Ledger
+from sleepd.ledger.tombstones import FILE as TOMBSTONES
+from sleepd.ledger.tombstones import restore_tombstones
 from sleepd.records import CycleKind
 
 SCHEDULER_STATE = "scheduler_state.json"
@@ -27,9 +29,10 @@ Document = dict[str, object]
 
 @dataclass(frozen=True)
 class RebuildReport:
-    """How many cycles were restored, and which files could not be used, with the reason."""
+    """How many cycles and requests to forget were restored, and which files could not be used, with the reason."""
 
     cycles: int
+    forgets: int = 0
     problems: tuple[str, ...] = ()
 
 
@@ -48,15 +51,19 @@ class _Found:
 
 
 def rebuild(ledger: Ledger, state_dir: Path) -> RebuildReport:
-    """Restore cycles, trained experiences and the active adapter of a ledger that has no cycle yet; else do nothing."""
+    """Restore cycles, trained experiences, what was forgotten and the active adapter of a ledger that has no cycle yet; else do nothing.
+
+    Raises LedgerError when the file of what was forgotten cannot be used.
+    """
     if ledger.cycles.highest() > 0:
         return RebuildReport(0)
     found = _look(state_dir)
     with ledger.transaction():
+        forgets = restore_tombstones(ledger, state_dir / TOMBSTONES)
         for number in sorted(set(found.history) | set(found.directories)):
             _restore(ledger, found, number)
         _restore_active(ledger, found)
-    return RebuildReport(len(set(found.history) | set(found.directories)), tuple(found.problems))
+    return RebuildReport(len(set(found.history) | set(found.directories)), forgets, tuple(found.problems))
 
 
 def _look(state_dir: Path) -> _Found:

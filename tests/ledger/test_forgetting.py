@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from sleepd.cardlife import Life
+from sleepd.errors import LedgerError
 from sleepd.ledger import Ledger
+from sleepd.ledger.exports import rebuild
+from sleepd.ledger.tombstones import FILE, write_tombstones
 from sleepd.records import Card, Experience
 from tests.ledger.conftest import NOW, accepted, card, experience
 
@@ -162,6 +165,54 @@ def test_misses_are_counted_from_the_probes_of_nights_that_taught(ledger: Ledger
     assert ledger.cards.probe_summaries()[card(1).id].misses == 2
     assert [p.taught for p in ledger.cards.probes(card(1).id)] == [True, False, True, False, True]
     assert ledger.cards.life("absent") == Life("new", 0) and ledger.cards.count("learning") == 1
+
+
+def test_a_lost_ledger_does_not_bring_back_what_was_forgotten(tmp_path: Path, ledger: Ledger) -> None:
+    fact, sister = secret_card(), card(2, subject="user's sister", value="Ghent", quote="My sister lives in Ghent.")
+    made = told(ledger, fact, sister)
+    ask(ledger, [fact], {made.id: (sister,)})
+    write_tombstones(ledger, tmp_path / FILE)
+    with Ledger.open(tmp_path / "anew.db") as anew:
+        assert rebuild(anew, tmp_path).forgets == 1
+        assert anew.experiences.add(made, accepted(made, fact, sister), "/b.json", LATER) is False
+        kept = anew.experiences.told(made.id)
+        assert kept is not None and kept.experience.prompt == "My sister lives in Ghent." and kept.verdict.cards == (sister,)
+        assert anew.experiences.totals() == ledger.experiences.totals()
+        assert anew.forgetting.all() == ledger.forgetting.all() and [c.value for c in anew.forgetting.to_ask_for()] == [SECRET]
+        rebuild(anew, tmp_path)  # a second start before the first cycle changes nothing
+        assert anew.forgetting.all() == ledger.forgetting.all()
+
+
+def test_the_file_beside_the_ledger_holds_no_fact_after_the_receipt(tmp_path: Path, ledger: Ledger) -> None:
+    write_tombstones(ledger, tmp_path / FILE)
+    assert not (tmp_path / FILE).exists()
+    fact = secret_card()
+    made = told(ledger, fact)
+    ask(ledger, [fact], {made.id: ()}, since=None)
+    write_tombstones(ledger, tmp_path / FILE)
+    assert SECRET in (tmp_path / FILE).read_text()
+    ledger.forgetting.cleared(1, [], [], LATER)
+    write_tombstones(ledger, tmp_path / FILE)
+    assert SECRET not in (tmp_path / FILE).read_text() and made.id in (tmp_path / FILE).read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"format": 2}',
+        '{"format": 1, "exchanges": [], "requests": 3, "cards": []}',
+        '{"format": 1, "exchanges": [], "requests": [{"id); DROP TABLE cards; --": 1}], "cards": []}',
+        '{"format": 1, "exchanges": [], "requests": [{"number": 1, "asked_at": ["x"]}], "cards": []}',
+    ],
+)
+def test_a_file_of_tombstones_that_cannot_be_used_stops_the_start(tmp_path: Path, ledger: Ledger, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(LedgerError, match=FILE) as caught:
+        rebuild(ledger, tmp_path)
+    assert "backup" in caught.value.remedy
+    assert ledger.forgetting.all() == [] and ledger.cards.count("learning") == 0
 
 
 def test_killed_in_the_middle_nothing_was_forgotten(path: Path, ledger: Ledger) -> None:
