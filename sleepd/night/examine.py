@@ -65,6 +65,7 @@ class Examination:
     def compare(self, model: Any, before: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Ask the candidate; the evaluation of result.json, and the candidate's side alone."""
         after = self.ask(model)
+        after["old"] |= self._asked_again([c for c, passed in after["old"].items() if not passed[0]], model)
         agreed = evaluate.answers(
             model, self.base.chat, [r.prompt for r in self.pool.held_out], self.reporter.checkpoint, rehearsal.ANSWER_TOKENS
         )
@@ -83,6 +84,15 @@ class Examination:
             **harm.evidence(self.harm, before["harm"], after["harm"]),
         }
         return evaluation, after
+
+    def _asked_again(self, missed: Sequence[str], model: Any) -> dict[str, list[bool]]:
+        """Earlier facts that were missed, asked for in all their test wordings: they are kept while they would graduate.
+
+        What counts as recalled is then the same on every night; one wording in forty or so fails by itself, and a gate
+        that takes each of those for a loss refuses good nights. The base, which knows few of them, is asked once.
+        """
+        passed = evaluate.probe(model, self.base.chat, {c: self.data.test[c] for c in missed}, self.reporter.checkpoint)
+        return {c: [sum(row) >= GRADUATION * len(row)] for c, row in passed.items()}
 
     def trial(self, model: Any, before: Mapping[str, Any], gate: Mapping[str, Any]) -> tuple[str, ...]:
         """The budgets that the model exceeds as it is. The slow ones are left out once a quick one is exceeded."""
