@@ -14,6 +14,7 @@ from sleepd.cli.options import json_option, target_options
 from sleepd.cli.target import Target
 
 EXCERPT = 300
+READERS = {"pattern": "a pattern", "model": "the model, in the user's own words"}
 
 
 @click.command(short_help="Where an answer comes from.")
@@ -46,6 +47,7 @@ def _read(ledger: Any, state: Path, query: str) -> dict[str, Any]:
 def _rows(match: Mapping[str, Any], active: str | None) -> list[tuple[str, str]]:
     return [
         *_told(match["exchange"]),
+        ("read by", READERS[match["card"]["read_by"]]),
         ("nights", "\n".join(_night(night) for night in match["nights"]) or "none has seen it yet"),
         ("in service", _in_service(bool(match["in_the_active_adapter"]), active)),
     ]

@@ -67,6 +67,7 @@ def _card(card: Card) -> dict[str, Any]:
         "status": card.status,
         "told_at": card.time,
         "importance": card.importance,
+        "read_by": card.origin,
     }
 
 

@@ -15,7 +15,7 @@ from sleepd.records import Card, CardStatus
 from sleepd.retention import Asked
 
 _CHUNK = 200  # SQLite takes at least 999 parameters a statement
-_FIELDS = ("id", "subject", "relation", "value", "quote", "speaker", "time", "session", "importance", "experience_id", "status")
+_FIELDS = ("id", "subject", "relation", "value", "quote", "speaker", "time", "session", "importance", "experience_id", "status", "origin")
 # Of probes AS p: taught and not recalled, since the card was last recalled.
 _MISSES = (
     "SUM(p.taught AND NOT p.recalled AND NOT EXISTS "

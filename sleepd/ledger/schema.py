@@ -204,5 +204,7 @@ LIFE = (
     ) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (TABLES, COUNTS, DREAMS, LIFE)
+ORIGIN = ("ALTER TABLE cards ADD COLUMN origin TEXT NOT NULL DEFAULT 'pattern'",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (TABLES, COUNTS, DREAMS, LIFE, ORIGIN)
 VERSION = len(MIGRATIONS)

@@ -46,7 +46,7 @@ def ledger(tmp_path: Path) -> Path:
             summary = {"report": {"evaluation": {"new": rows}}} if number == 3 else {}
             opened.cycles.finish(number, verdict, [], NOW + timedelta(minutes=number), summary)  # type: ignore[arg-type]
         opened.cards.put(card(0, status="fading"), NOW)
-        opened.cards.put(card(1, status="stubborn"), NOW)
+        opened.cards.put(card(1, status="stubborn", origin="model"), NOW)
         for cycle, first in ((1, True), (2, False)):
             opened.cards.record_probe(card(0).id, cycle, first, NOW, taught=cycle == 1)
             opened.cards.record_probe(card(1).id, cycle, False, NOW, taught=True)
@@ -92,7 +92,7 @@ def test_memories_in_words(say: Callable[..., Said]) -> None:
 def test_why_tells_the_exchange_and_every_night_also_a_rejected_one(say: Callable[..., Said]) -> None:
     document = json.loads(say("why", "What is Alda's cat called?", "--json").out)
     match = document["matches"][0]
-    assert match["card"]["value"] == "Mo" and match["exchange"]["prompt"] == "Alda has a cat called Mo."
+    assert (match["card"]["value"], match["card"]["read_by"]) == ("Mo", "model") and match["exchange"]["prompt"] == "Alda has a cat called Mo."
     assert (match["exchange"]["buffer"], match["exchange"]["session"]) == ("/b.json", 3)
     nights = [(night["cycle"], night["verdict"], night["taught"], night["recalled"]) for night in match["nights"]]
     assert nights == [
@@ -105,6 +105,7 @@ def test_why_tells_the_exchange_and_every_night_also_a_rejected_one(say: Callabl
     for text in (
         "Alda, city: Porto (fading)",
         "cycle_001 (light) committed: taught, recalled",
+        "a pattern",
         "cycle_002 (light) committed: asked for, not recalled",
     ):
         assert text in shown

@@ -15,7 +15,10 @@ import pytest
 
 from sleepd.errors import ChildExit
 from sleepd.lab import world
+from sleepd.lab.measure import Examiner, Questions
+from sleepd.night.evaluate import answers
 from sleepd.night.job import job_id
+from sleepd.night.wordings import forward
 from tests.night.conftest import SEEDLING, MakeJob, rows_of
 
 QUICK = {"epochs": 8}  # fewer steps than a real night takes: enough to see that it learns
@@ -131,6 +134,37 @@ def test_a_deep_night_learns_everything_again_from_the_base(learned: Path, make_
     recalled = [row["candidate"] for row in result["evaluation"]["old"]]
     assert len(recalled) == len(known) and sum(recalled) >= 0.8 * len(recalled)
     assert result["adapter"]["sha256"] != result_of(learned)["adapter"]["sha256"]
+    told = {card["id"]: card["value"] for card in known}
+    assert result["dreams"]
+    for dreamt in result["dreams"]:
+        assert set(dreamt["card_ids"]) <= set(told) and any(told[card] in dreamt["messages"][-1][1] for card in dreamt["card_ids"])
+
+
+def test_a_night_that_only_takes_a_fact_back_unlearns_it_and_keeps_the_others(learned: Path, make_job: MakeJob, seedling: Path) -> None:
+    known = [{**c, "best": c["recalled"], "last": c["recalled"], "probes": 1} for c in result_of(learned)["cards"]]
+    gone, wordings = FACTS[0], forward(FACTS[0].subject, FACTS[0].relation, FACTS[0].value, "test")
+    [row] = rows_of([gone])
+    row["experience"] |= {"id": "taken-back", "prompt": "That is not true any more.", "timestamp": "2026-01-06T10:00:00"}
+    row["verdict"]["cards"][0] |= {"status": "superseded", "time": "2026-01-06T10:00:00", "experience_id": "taken-back"}
+    living = learned / "result" / "adapter"
+    job = make_job(rows=[row], known=known, living_adapter=str(living), cycle=2)
+    done = night(job)
+    assert done.returncode == ChildExit.DONE, done.stderr
+    result = result_of(job)
+    assert result["experiences_used"] == ["taken-back"] and result["evaluation"]["new"] == []
+    assert [(c["value"], c["status"]) for c in result["cards"] if c["status"] == "superseded"] == [(gone.value, "superseded")]
+    kept = [row["candidate"] for row in result["evaluation"]["old"]]
+    assert len(kept) == 5 and sum(kept) >= 4
+    before, after = (said_of(seedling, adapter, [w.question for w in wordings]) for adapter in (living, job / "result" / "adapter"))
+    assert sum(gone.value in answer for answer in before) >= 3
+    assert not any(gone.value in answer for answer in after)
+
+
+def said_of(base: Path, adapter: Path, questions: list[str]) -> list[str]:
+    """Greedy answers of the base with an adapter, each in a fresh context."""
+    examiner = Examiner(base, Questions(known=(), unrelated=("How are you?",), texts=("It rained all day, and the streets were wet.",)))
+    with examiner.wearing(adapter) as model:
+        return answers(model, examiner.chat, questions, lambda: None)
 
 
 def test_a_finished_job_is_not_trained_twice(learned: Path) -> None:
