@@ -24,8 +24,8 @@ from sleepd.night.wordings import Wording
 from sleepd.records import Card
 
 CONTRASTS_A_CARD = 120
-MOST_CONTRASTS = 3000
-MOST_EARLIER_CONTRASTS = 1200
+MOST_CONTRASTS = 24_000
+MOST_EARLIER_CONTRASTS = 2400
 MOST_REPLAYED = 2400  # wordings of earlier cards a night: about as many as its steps have room for
 CONVERSATIONS_A_CARD = 2
 PAIRS_A_CARD = 2  # two facts asked at once
