@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,8 @@ BACKWARD_SHARE = 0.15  # of the contrasts of cards that are asked backwards
 ASKED_A_RELATION = 48  # people that the base is asked about, to learn which values it gives by itself
 FIRST_NAME_SHARE = 0.25  # of the namesakes have its first part: a last name is rarer, so it is what a fact clings to
 NAMESAKES = 0.85  # of the strangers in training: with them a model learns to read the whole name
-_FULL_NAME = re.compile(r"\b([A-Z][a-z]+) ([A-Z][a-z]+)\b")
+FEW_NAMES = 20
+_FULL_NAME = re.compile(r"\b(?:[A-Z][a-z]+ )*?([A-Z][a-z]+) ([A-Z][a-z]+)\b(?! [A-Z])")  # of "Does Ada Brin" the last two
 FIRST = "Alda Brin Corin Dela Evan Fara Gorin Hedda Irena Jarek Kira Lorin Mirel Norin Orla Petr Runa Selma Tovin Ulla".split()
 _KIN = ("sister", "brother", "mother", "father", "friend")
 LAST = "Astor Belk Corvin Dunmore Eskil Farrow Gant Holt Ingram Jarvis Kerr Lowe Marsh Norden Orton Pell Rusk Stroud Thorne Wick".split()
@@ -41,22 +43,32 @@ class Names:
 def names_of(pool: Pool, cards: Sequence[Card]) -> Names:
     """Names as this base model would invent them, from its own rehearsal prompts, with those of the cards and a few more.
 
-    Strangers must look like everybody else: a contrast with odd names teaches to tell odd names apart.
+    Strangers must look like everybody else: a contrast with odd names teaches to tell odd names apart. So a first name counts
+    when it was made up twice: a small model garbles names, each in its own way, and has few first names that are none.
     """
-    found = [m for r in pool.train for m in _FULL_NAME.findall(r.prompt)] + [m for c in cards for m in _FULL_NAME.findall(c.subject)]
-    first, last = {f for f, _ in found}, {s for _, s in found}
-    return Names(tuple(sorted(first | set(FIRST if len(first) < 20 else ()))), tuple(sorted(last | set(LAST if len(last) < 20 else ()))))
+    told = [m for c in cards for m in _FULL_NAME.findall(c.subject)]
+    heard = [m for r in pool.train for m in _FULL_NAME.findall(r.prompt)]
+    times = Counter(f for f, _ in heard)
+    again = {f for f, count in times.items() if count > 1}
+    first = (again if len(again) >= FEW_NAMES else set(times)) | {f for f, _ in told}
+    last = {s for _, s in (*told, *heard)}
+    return Names(_enough(first, FIRST), _enough(last, LAST))
+
+
+def _enough(found: set[str], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(found | set(more if len(found) < FEW_NAMES else ())))
 
 
 def stranger(card: Card, names: Names, rng: random.Random, told: set[tuple[str, str]], namesakes: float = NAMESAKES) -> str:
     """Somebody else to ask the same about. ``namesakes``: the share of those who have a part of the subject's name."""
-    match = _FULL_NAME.fullmatch(card.subject)
+    own_first, _, own_last = card.subject.rpartition(" ")
+    person = bool(own_first) and all(word[0].isupper() for word in card.subject.split())
     while True:
-        name = f"{rng.choice(names.first)} {rng.choice(names.last)}"
-        if match and rng.random() < namesakes:
-            first, last = name.split(" ")
-            name = f"{match[1]} {last}" if rng.random() < FIRST_NAME_SHARE else f"{first} {match[2]}"
-        elif match is None and rng.random() < 0.5:
+        first, last = rng.choice(names.first), rng.choice(names.last)
+        if person and rng.random() < namesakes:
+            first, last = (own_first, last) if rng.random() < FIRST_NAME_SHARE else (first, own_last)
+        name = f"{first} {last}"
+        if not person and rng.random() < 0.5:
             name = rng.choice((wordings.USER, *(wordings.KIN_PREFIX + kin for kin in _KIN)))
         if (name.lower(), card.relation) not in told:
             return name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,21 @@ def test_a_value_that_was_told_is_nobody_else_s(base: tuple[Any, ChatFormat], po
     told = card_of(world.Fact("Somebody Else", relation, own[relation][0].upper()), "q", "x")
     again = contrasts.own_values(*base, pool, CARDS, [*CARDS, told], random.Random(1), REPORTER)
     assert own[relation][0] not in again[relation] and set(again[relation]) < set(own[relation])
+
+
+def test_strangers_have_the_first_names_that_the_base_uses_again_and_again(pool: Pool) -> None:
+    heard = [f"Does {name} {world.syllables(i)} cook?" for i, name in enumerate(world.FIRST[:30] * 2)] + ["Is Gorble Brin late?"]
+    made_up = replace(pool, train=tuple(replace(item, prompt=said) for item, said in zip(pool.train, heard, strict=False)))
+    names = contrasts.names_of(made_up, CARDS)
+    assert set(names.first) == {*world.FIRST[:30], *(card.subject.split()[0] for card in CARDS if " " in card.subject)}
+    assert "Brin" in names.last and not {"Does", "Is", "Gorble"} & {*names.first, *names.last}
+
+
+@pytest.mark.parametrize(("subject", "first", "last"), [("Élodie Dupré", "Élodie", "Dupré"), ("Anna Maria Kent", "Anna Maria", "Kent")])
+def test_a_namesake_has_the_first_or_the_last_name_of_the_subject(subject: str, first: str, last: str) -> None:
+    card, names = replace(CARDS[0], subject=subject), contrasts.Names(("Tom", "Iris"), ("Belk", "Gant"))
+    made = {contrasts.stranger(card, names, random.Random(i), {("tom gant", card.relation)}) for i in range(300)}
+    assert made == {f"{f} {s}" for f in (first, "Tom", "Iris") for s in (last, "Belk", "Gant")} - {subject, "Tom Gant"}
 
 
 def test_contrasts_ask_backwards_for_values_of_the_base_and_answer_as_it_does(
