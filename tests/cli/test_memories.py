@@ -93,9 +93,7 @@ def test_why_tells_the_exchange_and_every_night_also_a_rejected_one(say: Callabl
     document = json.loads(say("why", "What is Alda's cat called?", "--json").out)
     match = document["matches"][0]
     assert (match["card"]["value"], match["card"]["read_by"]) == ("Mo", "model")
-    assert match["exchange"][
-        "prompt"
-    ] == "Alda has a cat called Mo."
+    assert match["exchange"]["prompt"] == "Alda has a cat called Mo."
     assert (match["exchange"]["buffer"], match["exchange"]["session"]) == ("/b.json", 3)
     nights = [(night["cycle"], night["verdict"], night["taught"], night["recalled"]) for night in match["nights"]]
     assert nights == [
