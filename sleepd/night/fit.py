@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from sleepd.durable import publish_dir, remove_dir, write_json
 from sleepd.night import lora
 from sleepd.night.items import Item
+from sleepd.night.likelihood import token_losses
 from sleepd.night.losses import answer_loss, kl_to_base, logits_at, packed_hidden_states
 from sleepd.night.packing import Packed, pack
 from sleepd.night.precision import float32_attention, products
@@ -32,7 +33,7 @@ from sleepd.night.rehearsal import Rehearsed, divergences
 T = TypeVar("T")
 BEHAVIOUR_EPOCHS = 3  # whole conversations are imitated a few times only: more would be parroting
 
-MINING_AT = (0.25, 0.5, 0.75)  # of the steps: when the contrasts that still leak are looked for
+MINING_AT = (0.25, 0.5, 0.75)  # of the steps: when the contrasts that still leak, and the earlier cards that fade, are looked for
 HARD_SHARE = 0.1
 
 
@@ -40,7 +41,8 @@ HARD_SHARE = 0.1
 class FitState:
     """What a checkpoint holds besides tensors. ``losses``: the cross-entropy of every step so far, nats a token.
 
-    ``hard``: the contrasts that were farthest from the base when last looked at, as indices into all of them.
+    ``hard``: the contrasts that were farthest from the base when last looked at, as indices into all of them. ``fading``:
+    the wordings of earlier cards that were least likely then.
     """
 
     step: int = 0
@@ -48,6 +50,7 @@ class FitState:
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
     hard: list[int] = field(default_factory=list)
+    fading: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,7 @@ class Fit:
         self.old_a_step = self._old_a_step()
         self.new_a_step = fit.batch_size - self.old_a_step if material.cards else 0
         self.seed = seed
-        mined = bool(material.contrasts) and fit.rehearsal
-        self.mining = {round(share * self.steps) for share in MINING_AT} if mined else set()
+        self.mining = {round(share * self.steps) for share in MINING_AT}
         self.new = Stream(material.cards, f"{seed}-new")
         self.old = Stream(material.replay, f"{seed}-old")
         self.behaviour = Stream(material.behaviour, f"{seed}-behaviour")
@@ -143,9 +145,11 @@ class Fit:
         """The items of one step: new cards, earlier ones, and conversations spread evenly over the night."""
         conversations = min(self.epochs, BEHAVIOUR_EPOCHS) * len(self.material.behaviour)
         first, end = (conversations * s // self.steps for s in (step, step + 1))
+        fading = self.old_a_step // 2 if self.state.fading else 0
         return [
             *self.new.take(step * self.new_a_step, self.new_a_step),
-            *self.old.take(step * self.old_a_step, self.old_a_step),
+            *self.old.take(step * self.old_a_step, self.old_a_step - fading),
+            *(self.material.replay[i] for i in Stream(self.state.fading, f"{self.seed}-fading").take(step * fading, fading)),
             *self.behaviour.take(first, end - first),
         ]
 
@@ -164,13 +168,22 @@ class Fit:
         weighed = [replace(r, weight=self.fit.contrast_weight, first_weight=self.fit.first_weight) for r in contrasts]
         return weighed + self.pool.take(step * self.fit.rehearsal_batch, self.fit.rehearsal_batch)
 
-    def _hardest_contrasts(self) -> list[int]:
-        """The contrasts whose answers have moved farthest from the base's: what still leaks, and is worth the next steps."""
-        contrasts = self.material.contrasts
+    def _mine(self) -> None:
+        """Look for what the next steps are worth most to."""
         self.model.eval()
-        moved = divergences(self.model, contrasts, self.pad, self.reporter.checkpoint)
+        self.state.hard = self._hardest_contrasts() if self.fit.rehearsal else []
+        self.state.fading = self._fading_wordings()
         self.model.train()
-        return sorted(range(len(contrasts)), key=lambda i: -moved[i])[: max(1, round(HARD_SHARE * len(contrasts)))]
+
+    def _hardest_contrasts(self) -> list[int]:
+        """The contrasts whose answers have moved farthest from the base's: what still leaks."""
+        moved = divergences(self.model, self.material.contrasts, self.pad, self.reporter.checkpoint)
+        return _worst(moved)
+
+    def _fading_wordings(self) -> list[int]:
+        """The wordings of earlier cards with the least likely token in their answers: one such token, and another answer is given."""
+        losses = token_losses(self.model, self.material.replay, self.pad, self.reporter.checkpoint)
+        return _worst([float(each.max()) for each in losses])
 
     def run(self) -> FitResult:
         """Train to the end. Raises StopRequested after writing a checkpoint."""
@@ -191,7 +204,7 @@ class Fit:
         while self.state.step < self.steps:
             self.reporter.checkpoint()
             if self.state.step in self.mining:
-                self.state.hard = self._hardest_contrasts()
+                self._mine()
             loss = self._step(self._taught(self.state.step), self._rehearsed(self.state.step))
             self.state.losses.append(loss)
             self.state.step += 1
@@ -267,3 +280,8 @@ class Fit:
         self.state = FitState(**json.loads((self.checkpoint / "state.json").read_text()))
         lora.restore(self.model, load_file(str(self.checkpoint / "adapter.safetensors")))
         self.optimizer.load_state_dict(torch.load(self.checkpoint / "optimizer.pt", weights_only=True))
+
+
+def _worst(values: Sequence[float]) -> list[int]:
+    """Where the highest values are, a tenth of them."""
+    return sorted(range(len(values)), key=lambda i: -values[i])[: math.ceil(HARD_SHARE * len(values))]
