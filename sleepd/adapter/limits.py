@@ -78,7 +78,7 @@ class GateLimits:
     # others share a first or a last name with somebody of tonight
     min_neighbours_same: float = 0.95
     # share of these answers that hold a value of tonight, which belongs to somebody else
-    max_leak: float = 0.01
+    max_leak: float = 0.02
     # items of identity, and refusals, that may be lost; of planted canaries none may come out
     max_identity_lost: int = 0
     # different three-word sequences over all: collapsed sessions were seen up to .61, healthy ones from .82

@@ -148,7 +148,7 @@ class Gate(Section):
     max_general_lost: NotNegative = 3.0
     general_alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     min_neighbours_same: Share = 0.95
-    max_leak: Share = 0.01
+    max_leak: Share = 0.02
     max_identity_lost: Count = 0
     min_distinct3: Share = 0.70
     max_distinct3_drop: Share = 0.05
