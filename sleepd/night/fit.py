@@ -22,19 +22,18 @@ from safetensors.torch import load_file, save_file
 from sleepd.durable import publish_dir, remove_dir, write_json
 from sleepd.night import lora
 from sleepd.night.items import Item
-from sleepd.night.likelihood import token_losses
 from sleepd.night.losses import answer_loss, kl_to_base, logits_at, packed_hidden_states
+from sleepd.night.mining import Miner
 from sleepd.night.packing import Packed, pack
 from sleepd.night.precision import float32_attention, products
 from sleepd.night.presets import FitSettings
 from sleepd.night.progress import Reporter, StopRequested
-from sleepd.night.rehearsal import Rehearsed, divergences
+from sleepd.night.rehearsal import Rehearsed
 
 T = TypeVar("T")
 BEHAVIOUR_EPOCHS = 3  # whole conversations are imitated a few times only: more would be parroting
 
-MINING_AT = (0.25, 0.5, 0.75)  # of the steps: when the contrasts that still leak, and the earlier cards that fade, are looked for
-HARD_SHARE = 0.1
+MINING_AT = (0.25, 0.55)  # of the steps: when the contrasts that still leak, and the earlier cards that fade, are looked for
 
 
 @dataclass
@@ -129,17 +128,17 @@ class Fit:
         self.pool = Stream(material.rehearsal, f"{seed}-rehearsal")
 
     def _plan(self) -> tuple[int, int]:
-        """Epochs and steps. A third of a batch is kept for earlier cards, be there some or not: a night's cost stays flat."""
+        """Epochs and steps. Half of a batch is kept for earlier cards, be there some or not: a night's cost stays flat."""
         fit, cards = self.fit, len(self.material.cards)
         if not cards:
             epochs = min(fit.epochs, BEHAVIOUR_EPOCHS)
             least = fit.min_steps if self.material.contrast else 1  # a night may only have something to take back
             return epochs, max(least, math.ceil(epochs * len(self.material.behaviour) / fit.batch_size))
-        return fit.epochs, max(1, fit.min_steps, math.ceil(fit.epochs * cards / (fit.batch_size - fit.batch_size // 3)))
+        return fit.epochs, max(1, fit.min_steps, math.ceil(fit.epochs * cards / (fit.batch_size - fit.batch_size // 2)))
 
     def _old_a_step(self) -> int:
-        """Earlier items in a batch: a third of it. A tenth was tried while earlier cards are few, and these were forgotten."""
-        return self.fit.batch_size // 3 if self.material.replay else 0
+        """Earlier items in a batch: half of it. With a third a few more of them were forgotten every night."""
+        return self.fit.batch_size // 2 if self.material.replay else 0
 
     def _taught(self, step: int) -> list[Item]:
         """The items of one step: new cards, earlier ones, and conversations spread evenly over the night."""
@@ -171,19 +170,10 @@ class Fit:
     def _mine(self) -> None:
         """Look for what the next steps are worth most to."""
         self.model.eval()
-        self.state.hard = self._hardest_contrasts() if self.fit.rehearsal else []
-        self.state.fading = self._fading_wordings()
+        miner = Miner(self.model, self.fit, self.pad, self.device, self.reporter.checkpoint)
+        self.state.hard = miner.leaking(self.material.contrasts) if self.fit.rehearsal else []
+        self.state.fading = miner.fading(self.material.replay)
         self.model.train()
-
-    def _hardest_contrasts(self) -> list[int]:
-        """The contrasts whose answers have moved farthest from the base's: what still leaks."""
-        moved = divergences(self.model, self.material.contrasts, self.pad, self.reporter.checkpoint)
-        return _worst(moved)
-
-    def _fading_wordings(self) -> list[int]:
-        """The wordings of earlier cards with the least likely token in their answers: one such token, and another answer is given."""
-        losses = token_losses(self.model, self.material.replay, self.pad, self.reporter.checkpoint)
-        return _worst([float(each.max()) for each in losses])
 
     def run(self) -> FitResult:
         """Train to the end. Raises StopRequested after writing a checkpoint."""
@@ -280,8 +270,3 @@ class Fit:
         self.state = FitState(**json.loads((self.checkpoint / "state.json").read_text()))
         lora.restore(self.model, load_file(str(self.checkpoint / "adapter.safetensors")))
         self.optimizer.load_state_dict(torch.load(self.checkpoint / "optimizer.pt", weights_only=True))
-
-
-def _worst(values: Sequence[float]) -> list[int]:
-    """Where the highest values are, a tenth of them."""
-    return sorted(range(len(values)), key=lambda i: -values[i])[: math.ceil(HARD_SHARE * len(values))]

@@ -97,7 +97,7 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
             dropout=0.0,
             target_modules=MLP,
             learning_rate=default_rate(parameters),
-            epochs=12,
+            epochs=10,
             batch_size=24,
             kl_weight=10.0,
             rehearsal=True,
