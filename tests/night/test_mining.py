@@ -1,0 +1,71 @@
+"""What needs more training is found in the middle of it: on the real seedling, in the training's own packing."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from sleepd.lab import world
+from sleepd.lab.measure import load_model
+from sleepd.night.chat import ChatFormat, chat_format
+from sleepd.night.items import make_item
+from sleepd.night.mining import Miner
+from sleepd.night.presets import settings
+from sleepd.night.progress import Reporter, StopRequested
+from sleepd.night.rehearsal import base_answers, rehearse
+from tests.night.conftest import SEEDLING
+
+QUESTIONS = [f"Where does {name} {world.syllables(number)} live?" for number, name in enumerate(world.FIRST[:40])]
+
+
+@pytest.fixture(scope="module")
+def base() -> tuple[Any, ChatFormat]:
+    return load_model(SEEDLING), chat_format(AutoTokenizer.from_pretrained(SEEDLING))
+
+
+def miner_on(model: Any, *, mixed: bool = False, reporter: Reporter | None = None) -> Miner:
+    fit = replace(settings({"preset": "verified"}, {"max_norm_ratio": 1.0}, 7_000_000), mixed_precision=mixed, forward_tokens=512)
+    return Miner(model, fit, 0, torch.device("cpu"), (reporter or Reporter(io.StringIO())).checkpoint)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_the_contrasts_that_moved_farthest_from_the_base_are_found(base: tuple[Any, ChatFormat], mixed: bool) -> None:
+    model, chat = base
+    answers = base_answers(model, chat, QUESTIONS, 48, lambda: None)
+    contrasts = rehearse(model, chat, list(zip(QUESTIONS, answers, strict=True)), 512)
+    moved = {3, 17, 29, 38}
+    contrasts = [replace(c, top_log_p=c.top_log_p.flip(-1)) if i in moved else c for i, c in enumerate(contrasts)]
+    assert set(miner_on(model, mixed=mixed).leaking(contrasts)) == moved
+
+
+def test_the_items_with_an_unlikely_token_in_their_answer_are_found(base: tuple[Any, ChatFormat]) -> None:
+    model, chat = base
+    answers = base_answers(model, chat, QUESTIONS, 48, lambda: None)
+    forgotten = {0, 21, 33, 39}
+    said = [answer.replace(" ", " Zq ", 1) if i in forgotten else answer for i, answer in enumerate(answers)]
+    items = [
+        made
+        for question, answer in zip(QUESTIONS, said, strict=True)
+        if (made := make_item(chat, [{"role": "user", "content": question}], answer, question, weight=1.0, max_tokens=512)) is not None
+    ]
+    assert len(items) == 40
+    assert set(miner_on(model).fading(items)) == forgotten
+
+
+def test_nothing_to_look_at_is_nothing_found(base: tuple[Any, ChatFormat]) -> None:
+    assert miner_on(base[0]).leaking([]) == miner_on(base[0]).fading([]) == []
+
+
+def test_a_night_can_be_stopped_while_it_looks(base: tuple[Any, ChatFormat]) -> None:
+    model, chat = base
+    reporter = Reporter(io.StringIO())
+    reporter.stopping = True
+    item = make_item(chat, [{"role": "user", "content": QUESTIONS[0]}], "No.", "x", weight=1.0, max_tokens=512)
+    assert item is not None
+    with pytest.raises(StopRequested):
+        miner_on(model, reporter=reporter).fading([item])
