@@ -33,7 +33,7 @@ from sleepd.night.rehearsal import Rehearsed
 T = TypeVar("T")
 BEHAVIOUR_EPOCHS = 3  # whole conversations are imitated a few times only: more would be parroting
 
-MINING_AT = (0.25, 0.55)  # of the steps: when the contrasts that still leak, and the earlier cards that fade, are looked for
+MINING_AT = (0.25, 0.5, 0.75)  # of the steps: when the contrasts that still leak, and the earlier cards that fade, are looked for
 
 
 @dataclass

@@ -105,7 +105,7 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
             constant_rate=False,
             max_norm_ratio=0.98 * float(gate["max_norm_ratio"]),  # a margin for rounding: the gate refuses what is over its limit
             rehearsal_batch=20,
-            contrast_batch=10,
+            contrast_batch=20,
             contrast_weight=0.3,
             upper_share=0.8,
             temperature=0.6,
