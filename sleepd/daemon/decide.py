@@ -16,8 +16,11 @@ from sleepd.records import Check, CycleKind, Decision, Phase, Totals
 SCHEDULE_CHECKS = frozenset({"phase", "experiences", "new_experiences", "interval", "quiet", "paused"})
 """What ``sleep --force`` skips. Conditions, a running cycle, the model and a collapsed buffer it never skips."""
 
-DRIFT_SHARE = 0.8
-"""A living adapter that strayed this share of the gate's limit (KL on unrelated prompts) is due for a deep cycle, from the base again."""
+DRIFT_SHARE = 0.4
+"""A living adapter that strayed this share of the gate's limit (KL on unrelated prompts) is due for a deep cycle, from the base again.
+
+A little farther off, general knowledge begins to go, and nights are rejected for it.
+"""
 
 
 @dataclass(frozen=True)
