@@ -33,7 +33,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         clean=0,
         facts=2,
         faults=[fault for fault in FAULTS if fault.name in SHORT],
-        training={"threads": 1, "learning_rate": 2e-3, "epochs": 3, "rehearsal_pool": 128},
+        training={"threads": 1, "learning_rate": 2e-3, "epochs": 6, "rehearsal_pool": 128},
     )
     told: list[str] = []
     found = run(plan, told.append)
