@@ -126,15 +126,16 @@ def test_the_documents_preset_learns_nothing_and_the_figures_say_so(make_job: Ma
     assert share(result["evaluation"]["new"], "candidate") <= 0.1
 
 
-def test_a_deep_night_learns_everything_again_from_the_base(learned: Path, make_job: MakeJob) -> None:
+def test_a_deep_night_learns_everything_again_from_the_base_and_dreams(learned: Path, make_job: MakeJob) -> None:
     known = [{**c, "best": c["recalled"], "last": c["recalled"], "probes": 1} for c in result_of(learned)["cards"]]
-    job = make_job([], training=QUICK, known=known, living_adapter=str(learned / "result" / "adapter"), cycle=3, kind="deep", seed=5)
+    more = world.Fact(FACTS[0].subject, "instrument", "oboe")  # a second fact of one person: something to put together
+    job = make_job([more], training=QUICK, known=known, living_adapter=str(learned / "result" / "adapter"), cycle=3, kind="deep", seed=5)
     assert night(job).returncode == ChildExit.DONE
     result = result_of(job)
     recalled = [row["candidate"] for row in result["evaluation"]["old"]]
     assert len(recalled) == len(known) and sum(recalled) >= 0.8 * len(recalled)
     assert result["adapter"]["sha256"] != result_of(learned)["adapter"]["sha256"]
-    told = {card["id"]: card["value"] for card in known}
+    told = {card["id"]: card["value"] for card in result["cards"]}
     assert result["dreams"]
     for dreamt in result["dreams"]:
         assert set(dreamt["card_ids"]) <= set(told) and any(told[card] in dreamt["messages"][-1][1] for card in dreamt["card_ids"])
