@@ -186,13 +186,13 @@ class TestJson:
     def test_what_libraries_log_takes_the_same_way(self) -> None:
         stream = io.StringIO()
         journal.configure("json", "info", NO_ENV, stream)
-        logging.getLogger("some.library").warning("lost %s of %d", "x", 3)
+        logging.getLogger("some.package").warning("lost %s of %d", "x", 3)
         try:
             raise ValueError("why")
         except ValueError:
-            logging.getLogger("some.library").exception("failed")
+            logging.getLogger("some.package").exception("failed")
         first, second = self.lines(stream)
-        assert (first["event"], first["logger"], first["level"]) == ("lost x of 3", "some.library", "warning")
+        assert (first["event"], first["logger"], first["level"]) == ("lost x of 3", "some.package", "warning")
         assert "ValueError: why" in str(second["exception"])
 
     def test_talkative_libraries_are_quiet_unless_debugging(self) -> None:
@@ -272,9 +272,9 @@ class TestJournald:
         )
 
     def test_a_library_line_has_no_message_id(self, log: structlog.stdlib.BoundLogger, journald: Journald) -> None:
-        logging.getLogger("some.library").error("lost %d", 3)
+        logging.getLogger("some.package").error("lost %d", 3)
         entry = journald.receive()
-        assert (entry["MESSAGE"], entry["PRIORITY"], entry["SLEEPD_LOGGER"]) == ("lost 3", "3", "some.library")
+        assert (entry["MESSAGE"], entry["PRIORITY"], entry["SLEEPD_LOGGER"]) == ("lost 3", "3", "some.package")
         assert "MESSAGE_ID" not in entry
 
     def test_an_exception_is_in_the_message_and_in_a_field(self, log: structlog.stdlib.BoundLogger, journald: Journald) -> None:

@@ -121,8 +121,8 @@ class Service:
             self._stop()
         except SleepdError:
             raise
-        except Exception:
-            log.exception(Event.DAEMON_FAILED)  # a defect: the service manager starts us again, and the ledger says where to go on
+        except Exception:  # not swallowed: a defect is logged whole and ends the process; started again, it goes on from the ledger
+            log.exception(Event.DAEMON_FAILED)
             return 1
         finally:
             self._close()

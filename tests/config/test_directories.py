@@ -41,7 +41,7 @@ def test_systemd_decides_where_it_has_decided() -> None:
 
 
 def test_root_without_systemd_uses_the_systems_directories() -> None:
-    env = {"HOME": "/root", "XDG_STATE_HOME": "/root/state"}
+    env = {"HOME": "/h", "XDG_STATE_HOME": "/h/state"}
     assert directories(env, 0) == paths("/var/lib/sleepd", "/run/sleepd", "/var/cache/sleepd", "/etc/sleepd")
 
 

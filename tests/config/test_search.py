@@ -135,7 +135,7 @@ class TestStandardSearchPath:
     SYSTEM = (Path("/etc/sleepd"), Path("/run/sleepd"), Path("/usr/lib/sleepd"))
 
     def test_root_searches_the_system(self) -> None:
-        assert SearchPath.standard({"HOME": "/root", "XDG_CONFIG_HOME": "/root/c"}, 0).directories == self.SYSTEM
+        assert SearchPath.standard({"HOME": "/h", "XDG_CONFIG_HOME": "/h/c"}, 0).directories == self.SYSTEM
 
     def test_a_user_searches_their_own_directory_first(self) -> None:
         assert SearchPath.standard({"HOME": "/home/ada"}, USER).directories == (Path("/home/ada/.config/sleepd"), *self.SYSTEM)
