@@ -126,6 +126,8 @@ class Fit:
         self.contrast = Stream(material.contrast, f"{seed}-contrast")
         self.earlier_contrast = Stream(material.earlier_contrast, f"{seed}-earlier-contrast")
         self.pool = Stream(material.rehearsal, f"{seed}-rehearsal")
+        self.every_contrast = material.contrasts
+        self._draw_from_mined()
 
     def _plan(self) -> tuple[int, int]:
         """Epochs and steps. Half of a batch is kept for earlier cards, be there some or not: a night's cost stays flat."""
@@ -148,21 +150,21 @@ class Fit:
         return [
             *self.new.take(step * self.new_a_step, self.new_a_step),
             *self.old.take(step * self.old_a_step, self.old_a_step - fading),
-            *(self.material.replay[i] for i in Stream(self.state.fading, f"{self.seed}-fading").take(step * fading, fading)),
+            *(self.material.replay[i] for i in self.fading.take(step * fading, fading)),
             *self.behaviour.take(first, end - first),
         ]
 
     def _rehearsed(self, step: int) -> list[Rehearsed]:
         if not self.fit.rehearsal:
             return []
-        size, every = self.fit.contrast_batch, self.material.contrasts
+        size = self.fit.contrast_batch
         hard = size // 2 if self.state.hard else 0
         earlier = (size - hard) // 3 if self.material.earlier_contrast else 0
         new = size - hard - earlier if self.material.contrast else 0
         contrasts = [
             *self.contrast.take(step * size, new),
             *self.earlier_contrast.take(step * size, earlier),
-            *(every[i] for i in Stream(self.state.hard, f"{self.seed}-hard").take(step * hard, hard)),
+            *(self.every_contrast[i] for i in self.hard.take(step * hard, hard)),
         ]
         weighed = [replace(r, weight=self.fit.contrast_weight, first_weight=self.fit.first_weight) for r in contrasts]
         return weighed + self.pool.take(step * self.fit.rehearsal_batch, self.fit.rehearsal_batch)
@@ -171,9 +173,15 @@ class Fit:
         """Look for what the next steps are worth most to."""
         self.model.eval()
         miner = Miner(self.model, self.fit, self.pad, self.device, self.reporter.checkpoint)
-        self.state.hard = miner.leaking(self.material.contrasts) if self.fit.rehearsal else []
+        self.state.hard = miner.leaking(self.every_contrast) if self.fit.rehearsal else []
         self.state.fading = miner.fading(self.material.replay)
+        self._draw_from_mined()
         self.model.train()
+
+    def _draw_from_mined(self) -> None:
+        """What the state names is drawn from until it is looked for again."""
+        self.hard = Stream(self.state.hard, f"{self.seed}-hard")
+        self.fading = Stream(self.state.fading, f"{self.seed}-fading")
 
     def run(self) -> FitResult:
         """Train to the end. Raises StopRequested after writing a checkpoint."""
@@ -268,5 +276,6 @@ class Fit:
         if not (self.checkpoint / "state.json").exists():
             return
         self.state = FitState(**json.loads((self.checkpoint / "state.json").read_text()))
+        self._draw_from_mined()
         lora.restore(self.model, load_file(str(self.checkpoint / "adapter.safetensors")))
         self.optimizer.load_state_dict(torch.load(self.checkpoint / "optimizer.pt", weights_only=True))
