@@ -184,7 +184,7 @@ class Commands:
         def done(number: int) -> None:
             pending.answer(forgetting.outcome(ledger, number))
 
-        self._engine.forget(plan, by, done, pending.refuse)
+        self._engine.requests.forget(plan, by, done, pending.refuse)
 
     def _veto(self, args: Mapping[str, Any], by: str) -> dict[str, Any]:
         dream_id = str(args.get("id") or "")
@@ -205,8 +205,8 @@ class Commands:
             else:
                 pending.refuse(RefusedError(f"{candidate or 'base'} was not activated: {'; '.join(run.reasons)}", "see `sleepd status`"))
 
-        accept = self._engine.model.base.sha256 if candidate is None and self._engine.model and self._engine.model.base else None
-        self._engine.switch(candidate, by, f"{command} by {by}", done, accept_base=accept)
+        accept = base.sha256 if candidate is None and (base := self._engine.model.base) is not None else None
+        self._engine.requests.switch(candidate, by, f"{command} by {by}", done, accept_base=accept)
 
     def _rollback_target(self, args: Mapping[str, Any]) -> str | None:
         store = self._engine.context.store
@@ -227,7 +227,7 @@ class Commands:
         """Refuse an adapter of another base model before anything moves."""
         store = self._engine.context.store
         base = store.manifest(adapter_id).get("base")
-        now = None if self._engine.model is None else self._engine.model.base
+        now = self._engine.model.base
         if isinstance(base, Mapping) and now is not None and base.get("sha256") != now.sha256:
             raise RefusedError(
                 f"{adapter_id} belongs to another base model (sha256 {str(base.get('sha256'))[:12]})", "put that model back first"

@@ -18,6 +18,7 @@ from sleepd.daemon.steps import CHILD_STEPS, STEPS, TABLE
 from sleepd.daemon.supervisor import describe_exit, end_orphan
 from sleepd.daemon.telling import as_error, tell_end, tell_failure
 from sleepd.daemon.timers import Timers
+from sleepd.daemon.worker import Submit
 from sleepd.errors import LedgerError, SkippedError, SleepdError
 from sleepd.journal import Event, logger
 from sleepd.records import Progress
@@ -26,7 +27,6 @@ log = logger(__name__)
 
 LEDGER_RETRY_SECONDS = 30.0
 _ORDER = {step.name: position for position, step in enumerate(STEPS)}
-Submit = Callable[[Callable[[], object], Callable[[object, Exception | None], None]], None]
 Hook = Callable[[str, str], None]
 
 

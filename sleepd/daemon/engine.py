@@ -12,28 +12,30 @@ from pathlib import Path
 from sleepd.adapter import reload
 from sleepd.adapter.store import AdapterStore, cycle_id
 from sleepd.config import Loaded
-from sleepd.daemon import circadian, forget_plan, jobs, model
+from sleepd.daemon import circadian, jobs
 from sleepd.daemon.buffers import Buffers
 from sleepd.daemon.context import Context, Run
 from sleepd.daemon.cycle import CycleDriver
 from sleepd.daemon.debt import Debt
 from sleepd.daemon.decide import Snapshot, decide, seconds_until_change
 from sleepd.daemon.events import Event as LoopEvent
-from sleepd.daemon.forget_plan import Plan
+from sleepd.daemon.exports import export
 from sleepd.daemon.forgetting import Forgetting
 from sleepd.daemon.inference import InferenceWatch
 from sleepd.daemon.intake import Intake
+from sleepd.daemon.model import ModelWatch
 from sleepd.daemon.outlook import Outlook, thresholds
 from sleepd.daemon.pace import Pace
 from sleepd.daemon.ports import Ports
+from sleepd.daemon.requests import Requests
 from sleepd.daemon.steps import CHILD_STEPS
 from sleepd.daemon.supervisor import Supervisor
 from sleepd.daemon.timers import Timers
 from sleepd.daemon.worker import Worker
-from sleepd.errors import ModelError, SkippedError, SleepdError, StoreError
+from sleepd.errors import SleepdError, StoreError
 from sleepd.journal import Event, logger
 from sleepd.ledger import CycleRow, Ledger
-from sleepd.ledger.exports import RebuildReport, rebuild, write_scheduler_state
+from sleepd.ledger.exports import RebuildReport, rebuild
 from sleepd.records import CycleKind, Decision
 
 log = logger(__name__)
@@ -77,13 +79,13 @@ class Engine:
         self._outlook = Outlook(self.ledger, ports.monotonic, state, ports.sys, ports.proc)
         self.inference = InferenceWatch(self.context, self.worker.submit)
         self.forgetting = Forgetting(self.context, self.worker.submit, self.timers)
-        self.model: model.ModelState | None = None
+        self.requests = Requests(self.context, self.driver, self.forgetting)
+        self.model = ModelWatch(self.context, self.worker.submit)
         self.start_problem: SleepdError | None = None
         self.ledger_problem: SleepdError | None = None
         self._damage: SleepdError | None = None
         self._told: frozenset[str] = frozenset()
         self._finished = finished
-        self._after_run: Callable[[], None] | None = None
 
     @property
     def loaded(self) -> Loaded:
@@ -100,10 +102,10 @@ class Engine:
         self.context.store.clean_staging()
         current = self.ledger.cycles.current()
         jobs.clean(self.context.jobs, keep=None if current is None else Path(current.job_dir).name)
-        self.export()
+        export(self.ledger, self.loaded.directories.state)
         self.driver.recover()
         self.forgetting.clear()
-        self.look_at_model(model_known)
+        self.model.look(model_known)
         self._look_at_active()
 
     def close(self) -> None:
@@ -121,10 +123,10 @@ class Engine:
         self.buffers.configure(loaded.buffers, loaded.config.experience.quiet_seconds)
         self.inference.forget()
         if loaded.model != old_model:
-            self.model = None
-        self.look_at_model()
+            self.model.forget()
+        self.model.look()
 
-    # -- buffers and model ------------------------------------------------------------------------------------
+    # -- buffers ----------------------------------------------------------------------------------------------
 
     def look_at_buffers(self, *, at_once: bool = False) -> bool:
         """Look at every buffer and read what is ready (``at_once``: whatever changed); True when something was read."""
@@ -153,26 +155,6 @@ class Engine:
 
         self.worker.submit(lambda: self.context.store.integrity(active), settle)
 
-    def look_at_model(self, then: Callable[[], None] = lambda: None) -> None:
-        """Identify the base model in the worker: hashing a large one takes a while."""
-
-        def settle(value: object, error: Exception | None) -> None:
-            before = None if self.model is None else self.model.problem
-            if isinstance(value, model.ModelState):
-                self.model = value
-            elif error is not None:
-                self.model = model.ModelState(None, ModelError(f"the base model cannot be looked at: {error}", "see the log"))
-            problem = self.model_problem()
-            if problem is not None and (before is None or before.message != problem.message):
-                log.warning(Event.MODEL_FAILED, error=problem.message, remedy=problem.remedy)
-            then()
-
-        path = self.loaded.model
-        self.worker.submit(model.task("" if path is None else str(path), self.loaded.directories.cache / "models.json"), settle)
-
-    def model_problem(self) -> ModelError | None:
-        return model.problem(self.model, self.ledger.values.get("pinned_base"))
-
     # -- deciding ---------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
@@ -184,7 +166,7 @@ class Engine:
             active=self.active_id(),
             running=f"{run.name} ({run.step})" if run is not None and self.driver.busy else None,
             quiet_minutes=self.buffers.quiet_minutes(),
-            model_problem=self.model_problem(),
+            model_problem=self.model.problem(),
             tail_problem=self.intake.tail_problem(),
         )
 
@@ -226,10 +208,7 @@ class Engine:
             self.driver.run.data["forced"] = forced
             self.driver.resume()
             return self.driver.run
-        problem = self.model_problem()
-        if problem is not None:
-            raise problem
-        assert self.model is not None and self.model.base is not None
+        base = self.model.usable()
         number = self.context.store.next_number(self.ledger.cycles.highest())
         active = self.context.store.active()
         config = self.loaded.config
@@ -237,7 +216,7 @@ class Engine:
             cycle=number,
             kind=kind,
             created=self.ports.now(),
-            base=self.model.base,
+            base=base,
             living_adapter=None if active is None else self.context.store.path(active).resolve(),
             cache_dir=self.loaded.directories.cache,
             training=config.training.model_dump(mode="json"),
@@ -269,59 +248,6 @@ class Engine:
             self.start_problem = error
         return decision
 
-    def switch(self, candidate: str | None, by: str, why: str, done: Callable[[Run], None], *, accept_base: str | None = None) -> None:
-        """Put an adapter that a person chose into service. A child that trains is stopped, a waiting cycle given up, for it."""
-        if self._after_run is not None:
-            raise SkippedError("another switch of the adapter is waiting", "try again when it is done")
-        sha256 = None if candidate is None else self.context.store.sha256(candidate)
-
-        def begin() -> None:
-            data = {"candidate": candidate, "candidate_sha256": sha256, "why": why, "accept_base": accept_base}
-            run = Run(None, "light", None, by, self.ports.now(), "", data)
-            self._switch_done = done
-            self.driver.begin(run, "ACTIVATE")
-
-        self._when_free(begin, f"{by} chose {candidate or 'the base model'}")
-
-    def forget(self, plan: Plan, by: str, done: Callable[[int], None], failed: Callable[[SleepdError], None]) -> None:
-        """Forget what a person confirmed. A run under way is stopped and given up first, because its job holds it.
-
-        ``done`` is called with the number of the request when the ledger has forgotten and what can go has gone. Where
-        nothing else was ever learned, the base model alone serves from now on. Raises SleepdError when nothing has begun,
-        and calls ``failed`` when that turns out while it waits.
-        """
-        if self._after_run is not None:
-            raise SkippedError("another request waits for the running cycle to end", "try again when it is done")
-
-        def begin() -> None:
-            try:
-                fresh = forget_plan.of(self.ledger, self.context.store, {card.id for card in plan.cards}, list(plan.exchanges))
-                number = self.forgetting.ask(fresh, by)
-            except SleepdError as error:
-                failed(error)
-                return
-            if self.forgetting.nothing_left():
-                self.switch(
-                    None, by, "what was forgotten was all that was learned", lambda run: self.forgetting.clear(lambda: done(number))
-                )
-            else:
-                self.forgetting.clear(lambda: done(number))
-
-        self._when_free(begin, f"{by} asked to forget something that it holds")
-
-    def _when_free(self, begin: Callable[[], None], reason: str) -> None:
-        """Do something at once, or after the run under way was stopped and given up for ``reason``."""
-        if self.driver.run is None:
-            begin()
-            return
-        self._after_run = begin
-        if self.driver.busy:
-            self.driver.stop_child(reason, abandon=True)
-        else:
-            self.driver.abandon_waiting(reason)
-
-    _switch_done: Callable[[Run], None] | None = None
-
     def wake(self) -> None:
         """Stop a child that the schedule started when the night is over for it."""
         run = self.driver.run
@@ -338,26 +264,14 @@ class Engine:
 
     def _run_finished(self, run: Run) -> None:
         if run.waiting is None:
-            self.export()
+            export(self.ledger, self.loaded.directories.state)
             self._damage = None
-        if run.number is None and self._switch_done is not None:
-            done, self._switch_done = self._switch_done, None
-            done(run)
+        self.requests.run_finished(run)
         self._finished(run)
         self.inference.look()
         if self.driver.run is None:
             self.forgetting.clear(settled_only=True)
-        if self._after_run is not None and self.driver.run is None:
-            begin, self._after_run = self._after_run, None
-            begin()
-
-    def export(self) -> None:
-        """Write the seeds' scheduler_state.json anew. A ledger that is right and an export that is old is no failure of a run."""
-        try:
-            write_scheduler_state(self.ledger, self.loaded.directories.state / "scheduler_state.json")
-        except SleepdError as error:
-            log.warning(Event.LEDGER_FAILED, error=error.message, remedy=error.remedy)
-        self.forgetting.export()
+        self.requests.go_on()
 
     def cycle_of(self, target: str) -> str:
         """The adapter id that a person means by "7" or "cycle_007"."""
@@ -368,7 +282,7 @@ class Engine:
 
     def errors(self) -> list[str]:
         """What is wrong now, one line each, with its remedy."""
-        known = (self.model_problem(), self.driver.problem, self.start_problem, self.ledger_problem, self._damage)
+        known = (self.model.problem(), self.driver.problem, self.start_problem, self.ledger_problem, self._damage)
         problems: list[SleepdError] = [problem for problem in known if problem is not None]
         for link in (self.context.store.active, self.context.store.last_good):
             try:

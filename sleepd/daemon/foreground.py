@@ -56,10 +56,10 @@ def _run(
 ) -> CycleRow | None:
     if dry_run:
         engine.worker.start()
-        engine.look_at_model()
+        engine.model.look()
     else:
         engine.start()
-    _until(engine, events, lambda: engine.model is not None and not engine.driver.busy)
+    _until(engine, events, lambda: engine.model.known and not engine.driver.busy)
     engine.look_at_buffers(at_once=True)
     decision = engine.decide(force=force, kind=kind)
     if not decision.should_run:
@@ -82,7 +82,7 @@ def _run(
 def forget(
     loaded: Loaded, query: str, confirm: Callable[[dict[str, Any]], bool], by: str = "foreground", ports: Ports | None = None
 ) -> dict[str, Any] | None:
-    """Forget what ``query`` means, once ``confirm`` has seen the plan; None when it says no. See ``Engine.forget``.
+    """Forget what ``query`` means, once ``confirm`` has seen the plan; None when it says no. See ``Requests.forget``.
 
     Raises SleepdError when the state directory is in use, NotFoundError when nothing matches.
     """
@@ -97,7 +97,7 @@ def forget(
                 return None
             numbers: list[int] = []
             failures: list[SleepdError] = []
-            engine.forget(plan, by, numbers.append, failures.append)
+            engine.requests.forget(plan, by, numbers.append, failures.append)
             _until(engine, events, lambda: bool(numbers or failures))
             if failures:
                 raise failures[0]

@@ -13,19 +13,18 @@ from typing import Any
 
 from sleepd.daemon import jobs, traces
 from sleepd.daemon.context import Context
+from sleepd.daemon.exports import export
 from sleepd.daemon.forget_plan import Plan
 from sleepd.daemon.timers import Timers
-from sleepd.errors import SleepdError
+from sleepd.daemon.worker import Submit
 from sleepd.journal import Event, logger
 from sleepd.ledger import Forget, Ledger
 from sleepd.ledger.forgetting import NEVER_TRAINED, NOT_SERVED
 from sleepd.ledger.tombstones import FILE as TOMBSTONES
-from sleepd.ledger.tombstones import write_tombstones
 
 log = logger(__name__)
 
 RETRY_SECONDS = 60.0
-Submit = Callable[[Callable[[], object], Callable[[object, Exception | None], None]], None]
 
 
 class Forgetting:
@@ -58,15 +57,8 @@ class Forgetting:
         )
         log.info(Event.FORGET_ASKED, forget=number, by=by, facts=len(plan.cards), exchanges=len(plan.exchanges), in_the_weights=plan.served)
         jobs.clean(context.jobs, keep=None)
-        self.export()
+        export(self._context.ledger, self._context.loaded.directories.state)
         return number
-
-    def export(self) -> None:
-        """Write down beside the ledger what was forgotten. It is written again after every cycle, and at every start."""
-        try:
-            write_tombstones(self._context.ledger, self._context.loaded.directories.state / TOMBSTONES)
-        except SleepdError as error:
-            log.warning(Event.LEDGER_FAILED, error=error.message, remedy=error.remedy)
 
     def nothing_left(self) -> bool:
         """Whether a memory is in the weights and nothing is left that a deep cycle could learn instead."""
@@ -122,7 +114,7 @@ class Forgetting:
         if before is None or before.cleared_at is not None or before.settled_at != forget.settled_at:
             return  # cleared already, or settled while the worker was busy: then it is cleared once more
         ledger.forgetting.cleared(forget.number, removed, left_in, self._context.now())
-        self.export()
+        export(self._context.ledger, self._context.loaded.directories.state)
         if forget.settled_at is not None and (done := ledger.forgetting.get(forget.number)) is not None:
             log.info(Event.FORGOTTEN, **receipt(done))
 

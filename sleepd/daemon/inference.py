@@ -6,7 +6,6 @@ the worker; a run in progress does its own asking.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +13,7 @@ from sleepd.adapter.identity import BASE
 from sleepd.adapter.reload import Reloader
 from sleepd.adapter.store import AdapterStore
 from sleepd.daemon.context import Context
+from sleepd.daemon.worker import Submit
 from sleepd.errors import SleepdError
 from sleepd.journal import Event, logger
 from sleepd.records import Served
@@ -21,7 +21,6 @@ from sleepd.records import Served
 log = logger(__name__)
 
 LOOK_SECONDS = 180.0
-Submit = Callable[[Callable[[], object], Callable[[object, Exception | None], None]], None]
 
 
 class InferenceWatch:

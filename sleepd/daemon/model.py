@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sleepd.base_model import identify
+from sleepd.daemon.context import Context
+from sleepd.daemon.worker import Submit
 from sleepd.errors import ModelError
+from sleepd.journal import Event, logger
 from sleepd.records import BaseModel
+
+log = logger(__name__)
 
 NOT_CONFIGURED = ModelError("model.path is not configured", "set model.path in sleepd.toml to the directory of the base model")
 UNKNOWN = ModelError("the base model has not been looked at yet", "wait a moment")
@@ -35,10 +40,6 @@ def look(path: str, cache: Path) -> ModelState:
         return ModelState(None, ModelError(f"model path {path} cannot be read: {error.strerror}", "give this user read access to it"))
 
 
-def task(path: str, cache: Path) -> Callable[[], ModelState]:
-    return lambda: look(path, cache)
-
-
 def problem(state: ModelState | None, pinned: object) -> ModelError | None:
     """What keeps a cycle from running. ``pinned``: the sha256 that our adapters were trained on, or None."""
     if state is None:
@@ -51,3 +52,57 @@ def problem(state: ModelState | None, pinned: object) -> ModelError | None:
             "put the old model back, or accept the new one with `sleepd activate base`",
         )
     return None
+
+
+class ModelWatch:
+    """What is known of the base model now. Its methods belong to the main loop's thread."""
+
+    def __init__(self, context: Context, submit: Submit) -> None:
+        self._context = context
+        self._submit = submit
+        self._state: ModelState | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it has been looked at."""
+        return self._state is not None
+
+    @property
+    def base(self) -> BaseModel | None:
+        """The model that is there, the pinned one or another."""
+        return None if self._state is None else self._state.base
+
+    def problem(self) -> ModelError | None:
+        """What keeps a cycle from running."""
+        return problem(self._state, self._context.ledger.values.get("pinned_base"))
+
+    def usable(self) -> BaseModel:
+        """The model that a cycle trains on. Raises ModelError."""
+        found = self.problem()
+        if found is not None:
+            raise found
+        assert self.base is not None  # or that would be the problem
+        return self.base
+
+    def forget(self) -> None:
+        """The configuration names another model."""
+        self._state = None
+
+    def look(self, then: Callable[[], None] = lambda: None) -> None:
+        """Identify the base model in the worker, since hashing a large one takes a while, and call ``then``."""
+
+        def settle(value: object, error: Exception | None) -> None:
+            before = None if self._state is None else self._state.problem
+            if isinstance(value, ModelState):
+                self._state = value
+            elif error is not None:
+                self._state = ModelState(None, ModelError(f"the base model cannot be looked at: {error}", "see the log"))
+            now = self.problem()
+            if now is not None and (before is None or before.message != now.message):
+                log.warning(Event.MODEL_FAILED, error=now.message, remedy=now.remedy)
+            then()
+
+        loaded = self._context.loaded
+        path = "" if loaded.model is None else str(loaded.model)
+        cache = loaded.directories.cache / "models.json"
+        self._submit(lambda: look(path, cache), settle)

@@ -190,7 +190,7 @@ class Service:
 
     def _on_alarm(self, reason: str) -> None:
         self._look_at_buffers()
-        self._engine.look_at_model(then=self._decide)
+        self._engine.model.look(then=self._decide)
 
     # -- buffers, decisions, inference ------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from sleepd.daemon.events import WorkDone
 
 Task = Callable[[], object]
 Settle = Callable[[object, Exception | None], None]
+Submit = Callable[[Task, Settle], None]
 
 
 class Worker:
