@@ -197,7 +197,8 @@ def describe(status: dict[str, Any]) -> str:
     if cycle is not None:
         progress = cycle["progress"] or {}
         percent = f", {10 * (progress['percent'] // 10):.0f} % of the night" if progress.get("percent") is not None else ""
-        return f"{cycle['id']}: {str(cycle['stage']).lower()}{percent}"
+        doing = f": {progress['message']}" if progress.get("message") else ""
+        return f"{cycle['id']}: {str(cycle['stage']).lower()}{percent}{doing}"
     if status["last_cycle"] is not None:
         return f"{status['last_cycle']['id']}: {status['last_cycle']['verdict']}"
     return f"daemon: {status['decision']['reason']}"

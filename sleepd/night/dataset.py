@@ -19,7 +19,7 @@ from sleepd.night.items import Item, balanced, make_item
 from sleepd.night.job import KnownCard
 from sleepd.night.presets import FitSettings
 from sleepd.night.progress import Reporter
-from sleepd.night.rehearsal import Pool, Rehearsed, rehearse
+from sleepd.night.rehearsal import Pool, Rehearsed, Told, rehearse
 from sleepd.night.wordings import Wording
 from sleepd.records import Card
 
@@ -113,6 +113,7 @@ def build(
     relearn: bool = False,
     brought: Mapping[str, Sequence[str]] = MappingProxyType({}),
     vetoed: Collection[str] = (),
+    told: Told = lambda done: None,
 ) -> Dataset:
     """Build the night's material with ``model`` being the bare base.
 
@@ -143,11 +144,13 @@ def build(
     if fit.variety:
         for card_id, more in card_forms.in_other_words(model, chat, forms, taught, reporter).items():
             forms[card_id] += more
+    told(0.3)
     dreams = dream([card for card in every if card.status != "forgotten"], rng, MOST_DREAMS, vetoed) if relearn else ()
     names = names_of(pool, every)
     count = min(MOST_CONTRASTS, CONTRASTS_A_CARD * len(taught)) if fit.rehearsal else 0
     backward = _backward(make, [card for card in asked_backwards if card.id in reversible], every) if fit.rehearsal else {}
     pairs = contrast_pairs(model, chat, taught, every, names, count, rng, reporter, backward)
+    told(0.7)
     if fit.rehearsal and not relearn:  # a deep cycle starts from a base that never knew them
         pairs += taken_back(model, chat, curated.superseded, every, reporter)
     count = min(MOST_EARLIER_CONTRASTS, CONTRASTS_A_CARD * len(due)) if fit.rehearsal else 0

@@ -22,7 +22,7 @@ from sleepd.durable import publish_dir
 from sleepd.errors import StoreError
 from sleepd.night.chat import ChatFormat
 from sleepd.night.items import Item
-from sleepd.night.rehearsal import Pause, Pool, Rehearsed, build
+from sleepd.night.rehearsal import Pause, Pool, Rehearsed, Told, build
 
 VERSION = 4
 HELD_OUT_ONE_IN = 16
@@ -40,10 +40,12 @@ def load_or_build(
     pause: Pause = lambda: None,
     *,
     cycle: int = GROWTHS + 1,
+    told: Told = lambda done: None,
 ) -> Pool:
     """The pool of this base model as of the night ``cycle``, the first being 1. ``count``: items of the grown pool.
 
-    One in sixteen, 256 at most, is held out: of the first half, and on every night the same.
+    ``told`` hears how far each part is that has to be made. One in sixteen, 256 at most, is held out: of the first half,
+    and on every night the same.
     """
     parts = [count - GROWTHS * (count // (2 * GROWTHS))] + [count // (2 * GROWTHS)] * min(GROWTHS, max(0, cycle - 1))
     key = hashlib.sha256(f"{base_sha256} {count} {max_tokens} {VERSION}".encode()).hexdigest()[:16]
@@ -51,7 +53,7 @@ def load_or_build(
     for number, size in enumerate(parts):
         folder = cache_dir / f"rehearsal-{key}-{number}"
         if not (folder / "pool.json").exists():
-            _save(build(model, chat, size, seed=int(key[:8], 16) + number, max_tokens=max_tokens, pause=pause), folder)
+            _save(build(model, chat, size, int(key[:8], 16) + number, max_tokens, pause, told), folder)
         made.append(_load(folder))
     first = random.Random(key).sample(made[0], len(made[0]))
     chats = [r for r in first if r.prompt]

@@ -41,6 +41,7 @@ _LEAST_A_DRAW = 4  # prompts of 128 tries: a base that makes up fewer hardly eve
 _FEW = 16  # so many prompts of its own are no pool
 
 Pause = Callable[[], None]
+Told = Callable[[float], None]  # called now and then with the share that is done, 0 to 1
 
 
 @dataclass(frozen=True)
@@ -183,11 +184,16 @@ def self_made_texts(model: Any, chat: ChatFormat, count: int, seed: int, pause: 
     return made
 
 
-def build(model: Any, chat: ChatFormat, count: int, seed: int, max_tokens: int, pause: Pause) -> list[Rehearsed]:
+def build(
+    model: Any, chat: ChatFormat, count: int, seed: int, max_tokens: int, pause: Pause, told: Told = lambda done: None
+) -> list[Rehearsed]:
     """A new pool: prompts by the base, greedy answers by the base, text by the base, its probabilities."""
     texts = self_made_texts(model, chat, round(TEXT_SHARE * count), seed, pause)
+    told(0.1)
     prompts = self_made_prompts(model, chat, count - len(texts), seed, pause)
+    told(0.45)
     answers = generate(model, [chat.question(p) for p in prompts], chat.end_of_turn, ANSWER_TOKENS, batch_size=2 * _BATCH, pause=pause)
+    told(0.75)
     pairs = [(p, chat.decode(a.ids)) for p, a in zip(prompts, answers, strict=True)]
     made = rehearse(model, chat, [(p, a) for p, a in pairs if a], max_tokens, pause)
     if len(made) < min(_FEW, count // 4):

@@ -31,6 +31,8 @@ from sleepd.night.progress import Reporter
 from sleepd.night.rehearsal import Pool
 from sleepd.records import Canary, Card
 
+POOL_PERCENT = 65  # of the time that the material takes, on a night that makes a part of the pool
+
 
 def run(job: Job, reporter: Reporter) -> Path:
     """Run the night and publish its result directory. Raises StopRequested at a resumable point."""
@@ -67,6 +69,9 @@ def run(job: Job, reporter: Reporter) -> Path:
             relearn=job.kind == "deep",
             brought=job.wordings,
             vetoed=job.vetoed_dreams,
+            told=lambda done: reporter.step(
+                POOL_PERCENT + round((100 - POOL_PERCENT) * done), 100, message="wordings, and the same questions about others", force=True
+            ),
         )
     with reporter.stage("train"):
         model = lora.attach(base.model, fit, job.living_adapter if job.kind == "light" else None, job.seed)
@@ -97,7 +102,11 @@ def _base_recalls(base: Base, cards: Sequence[Card], reporter: Reporter) -> list
 def _pool(job: Job, base: Base, fit: FitSettings, reporter: Reporter) -> Pool:
     """What the base made up itself, and the fixed items that may be rehearsed."""
     count, pause = int(job.training["rehearsal_pool"]), reporter.checkpoint
-    pool = load_or_build(base.model, base.chat, job.cache_dir, job.base_sha256, count, fit.max_tokens, pause, cycle=job.cycle)
+
+    def told(done: float) -> None:
+        reporter.step(round(POOL_PERCENT * done), 100, message="the base model makes up what is rehearsed", force=True)
+
+    pool = load_or_build(base.model, base.chat, job.cache_dir, job.base_sha256, count, fit.max_tokens, pause, cycle=job.cycle, told=told)
     return rehearsal.with_questions(base.model, base.chat, pool, rehearsal_items(job), fit.max_tokens, pause)
 
 
