@@ -165,7 +165,7 @@ class Demo:
                 last = line
             if status["last_cycle"] is not None and status["cycle"] is None:
                 return status
-            time.sleep(0.4)
+            time.sleep(1.0)
         raise SystemExit(f"no night was finished within {DEADLINE_SECONDS:.0f} s; see {self.home / 'run.log'}")
 
     def daemon_rss_mb(self) -> float:
