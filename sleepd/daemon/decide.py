@@ -21,6 +21,8 @@ DRIFT_SHARE = 0.4
 
 A little farther off, general knowledge begins to go, and nights are rejected for it.
 """
+LIGHTS_BEFORE_DRIFT = 4
+"""So many light cycles come first: an adapter made anew from a hundred facts strays about as far, so another brings nothing back."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def choose_kind(snapshot: Snapshot, thresholds: Thresholds) -> CycleKind:
 
 def deep_is_due(history: History, deep_every: int, max_kl: float) -> bool:
     """Every so many cycles, after two rejected ones, or when the living adapter strayed far from the base."""
-    drifted = history.kl is not None and history.kl >= DRIFT_SHARE * max_kl
+    drifted = history.kl is not None and history.kl >= DRIFT_SHARE * max_kl and history.lights_since_deep >= LIGHTS_BEFORE_DRIFT
     return drifted or history.lights_since_deep >= deep_every - 1 or history.rejections_in_a_row >= 2
 
 

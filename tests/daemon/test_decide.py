@@ -76,8 +76,9 @@ def test_force_does_not_skip_what_protects_the_model_and_the_machine(changed: di
         ("DEEP_NIGHT", History(lights_since_deep=5), "light"),
         ("DEEP_NIGHT", History(lights_since_deep=6), "deep"),
         ("DEEP_NIGHT", History(rejections_in_a_row=2), "deep"),
-        ("DEEP_NIGHT", History(kl=0.008), "deep"),
-        ("DEEP_NIGHT", History(kl=0.0079), "light"),
+        ("DEEP_NIGHT", History(lights_since_deep=4, kl=0.008), "deep"),
+        ("DEEP_NIGHT", History(lights_since_deep=4, kl=0.0079), "light"),
+        ("DEEP_NIGHT", History(lights_since_deep=3, kl=0.02), "light"),  # it was made anew a few cycles ago
         ("NIGHT", History(cards_without_adapter=True), "deep"),
     ],
 )
