@@ -32,16 +32,16 @@ from sleepd.night.rehearsal import Rehearsed
 
 T = TypeVar("T")
 BEHAVIOUR_EPOCHS = 3  # whole conversations are imitated a few times only: more would be parroting
-
-MINING_AT = (0.25, 0.5, 0.75)  # of the steps: when the contrasts that still leak, and the earlier cards that fade, are looked for
+MINING_AT = (0.25, 0.5, 0.75)  # of the steps: when it is looked for what needs more of the rest
+LOOKED_AT = 2048  # rehearsed items a look: all of a large pool would take as long as many steps
 
 
 @dataclass
 class FitState:
     """What a checkpoint holds besides tensors. ``losses``: the cross-entropy of every step so far, nats a token.
 
-    ``hard``: the contrasts that were farthest from the base when last looked at, as indices into all of them. ``fading``:
-    the wordings of earlier cards that were least likely then.
+    As they were when last looked at, and as indices: ``hard``, the contrasts farthest from the base, ``strayed``, the
+    rehearsed items farthest from it, ``fading``, the least likely wordings of earlier cards.
     """
 
     step: int = 0
@@ -49,6 +49,7 @@ class FitState:
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
     hard: list[int] = field(default_factory=list)
+    strayed: list[int] = field(default_factory=list)
     fading: list[int] = field(default_factory=list)
 
 
@@ -167,20 +168,33 @@ class Fit:
             *(self.every_contrast[i] for i in self.hard.take(step * hard, hard)),
         ]
         weighed = [replace(r, weight=self.fit.contrast_weight, first_weight=self.fit.first_weight) for r in contrasts]
-        return weighed + self.pool.take(step * self.fit.rehearsal_batch, self.fit.rehearsal_batch)
+        strayed = self.fit.rehearsal_batch // 2 if self.state.strayed else 0
+        return [
+            *weighed,
+            *self.pool.take(step * self.fit.rehearsal_batch, self.fit.rehearsal_batch - strayed),
+            *(self.material.rehearsal[i] for i in self.strayed.take(step * strayed, strayed)),
+        ]
 
     def _mine(self) -> None:
         """Look for what the next steps are worth most to."""
         self.model.eval()
         miner = Miner(self.model, self.fit, self.pad, self.device, self.reporter.checkpoint)
-        self.state.hard = miner.leaking(self.every_contrast) if self.fit.rehearsal else []
+        if self.fit.rehearsal:
+            self.state.hard = miner.strayed(self.every_contrast, range(len(self.every_contrast)))
+            self.state.strayed = miner.strayed(self.material.rehearsal, self._some_of_the_pool())
         self.state.fading = miner.fading(self.material.replay)
         self._draw_from_mined()
         self.model.train()
 
+    def _some_of_the_pool(self) -> list[int]:
+        """The pool's items that are looked at, others at every look."""
+        size = len(self.material.rehearsal)
+        return random.Random(f"{self.seed}-look-{self.state.step}").sample(range(size), min(size, LOOKED_AT))
+
     def _draw_from_mined(self) -> None:
         """What the state names is drawn from until it is looked for again."""
         self.hard = Stream(self.state.hard, f"{self.seed}-hard")
+        self.strayed = Stream(self.state.strayed, f"{self.seed}-strayed")
         self.fading = Stream(self.state.fading, f"{self.seed}-fading")
 
     def run(self) -> FitResult:

@@ -1,4 +1,4 @@
-"""Looks, in the middle of a training, for what needs more of it: contrasts that leak, wordings of earlier cards that fade."""
+"""Looks, in the middle of a training, for what needs more of it: what strayed from the base, earlier cards that fade."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ class Miner:
     device: torch.device
     pause: Callable[[], None]
 
-    def leaking(self, contrasts: Sequence[Rehearsed]) -> list[int]:
-        """Indices of the tenth of the contrasts whose answers have moved farthest from the base's, in nats a token."""
-        moved = [0.0] * len(contrasts)
-        for index, logits, _ in self._answers([r.item for r in contrasts]):
-            moved[index] = float(kl_to_base(logits, contrasts[index].top_ids.long(), contrasts[index].top_log_p).mean())
-        return _highest(moved)
+    def strayed(self, rehearsed: Sequence[Rehearsed], looked_at: Sequence[int]) -> list[int]:
+        """The tenth of those ``looked_at`` (indices) whose answers have moved farthest from the base's, in nats a token."""
+        some = [rehearsed[index] for index in looked_at]
+        moved = [0.0] * len(some)
+        for index, logits, _ in self._answers([r.item for r in some]):
+            moved[index] = float(kl_to_base(logits, some[index].top_ids.long(), some[index].top_log_p).mean())
+        return [looked_at[index] for index in _highest(moved)]
 
     def fading(self, items: Sequence[Item]) -> list[int]:
         """Indices of the tenth of the items whose answers hold the least likely token: one such token, and another answer is given."""

@@ -24,7 +24,7 @@ from sleepd.night.chat import ChatFormat
 from sleepd.night.items import Item
 from sleepd.night.rehearsal import Pause, Pool, Rehearsed, Told, build
 
-VERSION = 4
+VERSION = 5
 HELD_OUT_ONE_IN = 16
 MOST_HELD_OUT = 256
 GROWTHS = 4  # nights after the first on which the pool grows, by an eighth of itself each

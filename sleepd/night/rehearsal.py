@@ -35,6 +35,7 @@ PROMPT_TOKENS = 48
 ANSWER_TOKENS = 64
 TEXT_TOKENS = 48
 TEXT_SHARE = 0.2
+TEMPERATURES = (1.0, 0.5)  # of the prompts, in turn: at 1 every kind of question comes up, lower what the base knows by heart
 CHOSEN_TIMES = 12
 _BATCH = 64
 _LEAST_A_DRAW = 4  # prompts of 128 tries: a base that makes up fewer hardly ever ends a user's turn
@@ -138,7 +139,7 @@ def _said_by(model: Any, items: Sequence[Item], pause: Pause) -> list[Item]:
 
 
 def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause: Pause) -> list[str]:
-    """Distinct user messages that the base writes at temperature 1; few or none when it hardly ever ends one."""
+    """Distinct user messages that the base writes, at the ``TEMPERATURES`` in turn; few or none when it hardly ever ends one."""
     generator = torch.Generator().manual_seed(seed)
     prefix = chat.tokenizer(chat.user_prefix, add_special_tokens=False)["input_ids"]
     found: dict[str, None] = {}
@@ -149,7 +150,7 @@ def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause
             chat.end_of_turn,
             PROMPT_TOKENS,
             batch_size=2 * _BATCH,
-            temperature=1.0,
+            temperature=TEMPERATURES[draw % len(TEMPERATURES)],
             generator=generator,
             pause=pause,
         )

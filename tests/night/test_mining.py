@@ -40,7 +40,7 @@ def test_the_contrasts_that_moved_farthest_from_the_base_are_found(base: tuple[A
     contrasts = rehearse(model, chat, list(zip(QUESTIONS, answers, strict=True)), 512)
     moved = {3, 17, 29, 38}
     contrasts = [replace(c, top_log_p=c.top_log_p.flip(-1)) if i in moved else c for i, c in enumerate(contrasts)]
-    assert set(miner_on(model, mixed=mixed).leaking(contrasts)) == moved
+    assert set(miner_on(model, mixed=mixed).strayed(contrasts, range(len(contrasts)))) == moved
 
 
 def test_the_items_with_an_unlikely_token_in_their_answer_are_found(base: tuple[Any, ChatFormat]) -> None:
@@ -58,7 +58,7 @@ def test_the_items_with_an_unlikely_token_in_their_answer_are_found(base: tuple[
 
 
 def test_nothing_to_look_at_is_nothing_found(base: tuple[Any, ChatFormat]) -> None:
-    assert miner_on(base[0]).leaking([]) == miner_on(base[0]).fading([]) == []
+    assert miner_on(base[0]).strayed([], []) == miner_on(base[0]).fading([]) == []
 
 
 def test_a_night_can_be_stopped_while_it_looks(base: tuple[Any, ChatFormat]) -> None:

@@ -1,0 +1,72 @@
+"""What a training goes back to in its second half: the rehearsed items that it moved, on the real seedling."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from sleepd.lab import world
+from sleepd.lab.measure import load_model
+from sleepd.night import lora
+from sleepd.night.chat import ChatFormat, chat_format
+from sleepd.night.fit import Fit, Material
+from sleepd.night.items import make_item
+from sleepd.night.presets import FitSettings, settings
+from sleepd.night.progress import Reporter
+from sleepd.night.rehearsal import Rehearsed, base_answers, rehearse
+from tests.night.conftest import SEEDLING
+
+QUESTIONS = [f"Where does {name} {world.syllables(number)} live?" for number, name in enumerate(world.FIRST[:40])]
+FAR = {3, 17, 29, 38}
+
+
+@pytest.fixture(scope="module")
+def base() -> tuple[Any, ChatFormat]:
+    return load_model(SEEDLING), chat_format(AutoTokenizer.from_pretrained(SEEDLING))
+
+
+@pytest.fixture(scope="module")
+def pool(base: tuple[Any, ChatFormat]) -> tuple[Rehearsed, ...]:
+    """Forty items, ``FAR`` of which the base itself is far from: their top words' probabilities are the wrong way round."""
+    model, chat = base
+    answers = base_answers(model, chat, QUESTIONS, 48, lambda: None)
+    made = rehearse(model, chat, list(zip(QUESTIONS, answers, strict=True)), 512)
+    at = {r.prompt: r for r in made}
+    ordered = [at[question] for question in QUESTIONS]
+    return tuple(replace(r, top_log_p=r.top_log_p.flip(-1)) if i in FAR else r for i, r in enumerate(ordered))
+
+
+def fitted(base: tuple[Any, ChatFormat], pool: tuple[Rehearsed, ...], folder: Path, **own: Any) -> Fit:
+    chat = base[1]
+    fit: FitSettings = replace(settings({"preset": "verified"}, {"max_norm_ratio": 1.0}, 7_000_000), min_steps=4, epochs=1, **own)
+    card = make_item(
+        chat, [{"role": "user", "content": "Where does Ada Quill live?"}], "Ada Quill lives in Oslo.", "x", weight=1.0, max_tokens=512
+    )
+    assert card is not None
+    worn = lora.attach(load_model(SEEDLING), replace(fit, learning_rate=1e-6), None, 1)
+    return Fit(
+        worn, Material((card,), (), (), pool, ()), replace(fit, learning_rate=1e-6), 1, 0, Reporter(io.StringIO()), folder / "checkpoint"
+    )
+
+
+def test_rehearsed_items_that_strayed_from_the_base_come_back_in_the_rest_of_the_steps(
+    base: tuple[Any, ChatFormat], pool: tuple[Rehearsed, ...], tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    fit = fitted(base, pool, tmp_path)
+    fit.run()
+    assert set(fit.state.strayed) == FAR
+
+
+def test_without_rehearsal_nothing_is_looked_for_in_the_pool(
+    base: tuple[Any, ChatFormat], pool: tuple[Rehearsed, ...], tmp_path: Path
+) -> None:
+    fit = fitted(base, pool, tmp_path, rehearsal=False)
+    fit.run()
+    assert fit.state.strayed == []
