@@ -31,6 +31,7 @@ from sleepd.night.progress import Reporter
 from sleepd.night.rehearsal import Pool
 from sleepd.records import Canary, Card
 
+CONTINUED_SHARE = 2 / 3  # of the calibrated rate, from an adapter that holds something: less is shaken, as much is learned
 POOL_PERCENT = 65  # of the time that the material takes, on a night that makes a part of the pool
 
 
@@ -57,7 +58,7 @@ def run(job: Job, reporter: Reporter) -> Path:
         pool = _pool(job, base, fit, reporter)
         if fit.calibrated:
             rate = calibrate.learning_rate(base, pool, fit, job.cache_dir, job.base_sha256, job.gate, reporter)
-            fit = replace(fit, learning_rate=rate)
+            fit = replace(fit, learning_rate=rate * (CONTINUED_SHARE if _living_adapter(job) else 1.0))
         data = dataset.build(
             base.model,
             base.chat,
@@ -74,7 +75,7 @@ def run(job: Job, reporter: Reporter) -> Path:
             ),
         )
     with reporter.stage("train"):
-        model = lora.attach(base.model, fit, job.living_adapter if job.kind == "light" else None, job.seed)
+        model = lora.attach(base.model, fit, _living_adapter(job), job.seed)
         start = lora.snapshot(model)
 
         trained = Fit(model, data.material, fit, job.seed, base.pad, reporter, job.checkpoint_dir).run()
@@ -86,6 +87,11 @@ def run(job: Job, reporter: Reporter) -> Path:
     document = _document(job, base, fit, curated, data, trained, adapter_facts, examined, recorded, reporter)
     document["extraction"] = read.as_dict()
     return _publish(job, model, document)
+
+
+def _living_adapter(job: Job) -> Path | None:
+    """What a light cycle goes on from; a deep one begins anew."""
+    return job.living_adapter if job.kind == "light" else None
 
 
 def mixed_precision(wanted: str, base: Base) -> bool:

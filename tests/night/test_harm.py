@@ -28,10 +28,10 @@ def neighbours(cards: Sequence[Card], met: Iterable[str] = (), trained: Iterable
     return harm.neighbours(cards, cards, NAMES, set(met), set(trained), seed)
 
 
-def test_few_cards_have_enough_neighbours_for_a_share_and_many_not_too_many() -> None:
-    assert len(neighbours(CARDS[:2])) == harm.MIN_NEIGHBOURS
+def test_few_cards_have_as_many_neighbours_as_many_cards() -> None:
+    assert len(neighbours(CARDS[:2])) == harm.NEIGHBOURS
     many = [dataclasses.replace(CARDS[0], id=str(i), subject=name) for i, name in enumerate(world.people(6, 500))]
-    assert len(neighbours(many)) == harm.MAX_NEIGHBOURS
+    assert len(neighbours(many)) == harm.NEIGHBOURS
     assert neighbours([]) == ()
 
 
@@ -48,7 +48,7 @@ def test_strangers_of_the_contrasts_are_not_asked_about_again() -> None:
     trained = {n.question for n in before}
     met = {name.lower() for n in before for name in harm._NAME.findall(n.question)}
     again = neighbours(CARDS[:1], met, trained)
-    assert len(again) == harm.MIN_NEIGHBOURS
+    assert len(again) == harm.NEIGHBOURS
     assert not trained & {n.question for n in again}
     assert not met & {name.lower() for n in again for name in harm._NAME.findall(n.question)}
 
@@ -56,7 +56,7 @@ def test_strangers_of_the_contrasts_are_not_asked_about_again() -> None:
 def test_a_card_without_strangers_left_ends_with_fewer_questions_and_no_hang() -> None:
     few = contrasts.Names(("Ada", "Ben"), ("Bolo", "Cora"))
     asked = harm.neighbours(CARDS[:1], CARDS[:1], few, set(), set(), 1)
-    assert 0 < len(asked) < harm.MIN_NEIGHBOURS
+    assert 0 < len(asked) < harm.NEIGHBOURS
 
 
 def test_the_same_seed_asks_the_same_and_another_others() -> None:
