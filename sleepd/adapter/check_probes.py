@@ -45,7 +45,11 @@ def check_general(result: Mapping[str, object], limits: Limits, expected: Expect
 
 
 def check_neighbours(result: Mapping[str, object], limits: Limits, expected: Expected) -> GateCheck:
-    """Recipe check 6: the questions of tonight's facts, asked about somebody else."""
+    """Recipe check 6: the questions of tonight's facts, asked about somebody else.
+
+    What the base answers for certain must stay; where it is not, an answer tells nothing but must not be a value of tonight.
+    A base that is certain of few answers is compared in all.
+    """
     asked = evidence.rows(result, "evaluation.neighbours")
     cards = max(evidence.count(result, "training.cards"), len(evidence.rows(result, "evaluation.new")))
     if not asked and not cards:
@@ -55,17 +59,21 @@ def check_neighbours(result: Mapping[str, object], limits: Limits, expected: Exp
     for row in asked:
         evidence.text(row, "card_id")
     evidence.distinct([evidence.text(row, "question") for row in asked], "evaluation.neighbours")
-    same, leaked = (sum(evidence.flag(row, key) for row in asked) / len(asked) for key in ("same", "leaked"))
+    certain = [row for row in asked if evidence.flag(row, "certain")]
+    compared = certain if len(certain) >= MIN_NEIGHBOURS else asked
+    same = sum(evidence.flag(row, "same") for row in compared) / len(compared)
+    leaked = sum(evidence.flag(row, "leaked") for row in asked) / len(asked)
     numbers = {
         "questions": float(len(asked)),
+        "compared": float(len(compared)),
         "same": same,
         "leaked": leaked,
         "min_neighbours_same": limits.min_neighbours_same,
         "max_leak": limits.max_leak,
     }
     detail = (
-        f"asked about others, {same:.1%} of {len(asked)} answers are the base's (at least {limits.min_neighbours_same:.1%}), "
-        f"{leaked:.1%} hold a value of tonight (at most {limits.max_leak:.1%})"
+        f"asked about others, {same:.1%} of {len(compared)} answers are the base's (at least {limits.min_neighbours_same:.1%}), "
+        f"{leaked:.1%} of {len(asked)} hold a value of tonight (at most {limits.max_leak:.1%})"
     )
     return GateCheck("neighbours", same >= limits.min_neighbours_same and leaked <= limits.max_leak, detail, numbers)
 

@@ -19,6 +19,7 @@ from sleepd.night.score import recalled
 from sleepd.night.wordings import Wording
 
 ANSWER_TOKENS = 48
+CERTAIN = 2 / 3
 OPEN_TOKENS = 96
 _PASSAGE_TOKENS = 256
 
@@ -40,10 +41,23 @@ class Collapse:
         return {name: round(value, 5) for name, value in asdict(self).items()}
 
 
-def answers(model: Any, chat: ChatFormat, questions: Sequence[str], pause: Pause, max_new_tokens: int = ANSWER_TOKENS) -> list[str]:
+@dataclass(frozen=True)
+class Said:
+    """An answer. ``certain``: every token of it was more than twice as likely as all others together."""
+
+    text: str
+    certain: bool
+
+
+def said(model: Any, chat: ChatFormat, questions: Sequence[str], pause: Pause, max_new_tokens: int = ANSWER_TOKENS) -> list[Said]:
     """Greedy answers, each question alone in a fresh context."""
     made = generate(model, [chat.question(q) for q in questions], chat.end_of_turn, max_new_tokens, pause=pause)
-    return [chat.decode(m.ids) for m in made]
+    return [Said(chat.decode(m.ids), m.least > CERTAIN) for m in made]
+
+
+def answers(model: Any, chat: ChatFormat, questions: Sequence[str], pause: Pause, max_new_tokens: int = ANSWER_TOKENS) -> list[str]:
+    """The texts of the answers alone."""
+    return [answer.text for answer in said(model, chat, questions, pause, max_new_tokens)]
 
 
 def probe(model: Any, chat: ChatFormat, sets: Mapping[str, Sequence[Wording]], pause: Pause) -> dict[str, list[bool]]:

@@ -15,11 +15,15 @@ MOST_ACTIVATIONS = 2**25  # numbers in a model's widest layer while prompts are 
 
 @dataclass(frozen=True)
 class Generated:
-    """One answer. ``ended``: the model closed it itself. ``entropy``: mean nats a token of what it chose from."""
+    """One answer. ``ended``: the model closed it itself. ``entropy``: mean nats a token of what it chose from.
+
+    ``least``: the probability of its least likely token, 0 for no answer.
+    """
 
     ids: tuple[int, ...]
     ended: bool
     entropy: float
+    least: float
 
 
 @torch.inference_mode()
@@ -90,6 +94,7 @@ def _generate_batch(
     count = len(prompts)
     tokens: list[list[int]] = [[] for _ in range(count)]
     entropies: list[list[float]] = [[] for _ in range(count)]
+    likelihoods: list[list[float]] = [[] for _ in range(count)]
     ended = [False] * count
     alive = list(range(count))
     cache = None
@@ -106,9 +111,11 @@ def _generate_batch(
         chosen = _choose(logits, temperature, generator)
         log_p = torch.log_softmax(logits, -1)
         entropy = (-(log_p.exp() * log_p).sum(-1)).tolist()
+        likelihood = log_p.gather(1, chosen[:, None])[:, 0].exp().tolist()
         for row, (index, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
             tokens[index].append(token)
             entropies[index].append(entropy[row])
+            likelihoods[index].append(likelihood[row])
             ended[index] = ended[index] or token == end
         keep = [row for row, index in enumerate(alive) if not ended[index]]
         if not keep:
@@ -121,7 +128,7 @@ def _generate_batch(
         step_ids = chosen[:, None]
         mask = torch.cat([mask, torch.ones((len(alive), 1), dtype=mask.dtype, device=device)], 1)
         positions = positions[:, -1:] + 1
-    return [_finished(tokens[i], entropies[i], end) for i in range(count)]
+    return [_finished(tokens[i], entropies[i], likelihoods[i], end) for i in range(count)]
 
 
 def _choose(logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
@@ -130,9 +137,10 @@ def _choose(logits: Tensor, temperature: float, generator: torch.Generator | Non
     return torch.multinomial(torch.softmax(logits / temperature, -1).cpu(), 1, generator=generator)[:, 0].to(logits.device)
 
 
-def _finished(tokens: list[int], entropies: list[float], end: int) -> Generated:
+def _finished(tokens: list[int], entropies: list[float], likelihoods: list[float], end: int) -> Generated:
     """Cut what a row produced after its end while it waited for the others."""
     if end in tokens:
         tokens = tokens[: tokens.index(end) + 1]
     spent = entropies[: len(tokens)]
-    return Generated(tuple(tokens), bool(tokens) and tokens[-1] == end, sum(spent) / len(spent) if spent else 0.0)
+    least = min(likelihoods[: len(tokens)], default=0.0)
+    return Generated(tuple(tokens), bool(tokens) and tokens[-1] == end, sum(spent) / len(spent) if spent else 0.0, least)

@@ -17,7 +17,7 @@ from sleepd.night import card_forms, dataset, evaluate
 from sleepd.night.chat import ChatFormat
 from sleepd.night.contrasts import Names, names_of, stranger
 from sleepd.night.curate import Curated
-from sleepd.night.evaluate import Pause
+from sleepd.night.evaluate import Pause, Said
 from sleepd.night.fixed import fixed_items
 from sleepd.night.job import Job
 from sleepd.night.rehearsal import Pool
@@ -121,23 +121,23 @@ def planted(job: Job, cards: Sequence[Card]) -> tuple[Canary, ...]:
     return tuple(made)
 
 
-def ask(model: Any, chat: ChatFormat, harm: Harm, pause: Pause) -> list[str]:
+def ask(model: Any, chat: ChatFormat, harm: Harm, pause: Pause) -> list[Said]:
     """The answers to all questions, in one pass."""
-    return evaluate.answers(model, chat, harm.questions, pause)
+    return evaluate.said(model, chat, harm.questions, pause)
 
 
-def evidence(harm: Harm, base: Sequence[str], candidate: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def evidence(harm: Harm, base: Sequence[Said], candidate: Sequence[Said]) -> dict[str, list[dict[str, Any]]]:
     """The gate's rows "general", "neighbours" and "identity" from the answers of both."""
     general, identity = len(harm.general), len(harm.general) + len(harm.identity)
     others = identity + len(harm.neighbours)
     return {
         "general": [
-            {"item": item.question, "base": recalled(b, item.accept), "candidate": recalled(c, item.accept)}
+            {"item": item.question, "base": recalled(b.text, item.accept), "candidate": recalled(c.text, item.accept)}
             for item, b, c in zip(harm.general, base[:general], candidate[:general], strict=True)
         ],
         "neighbours": neighbour_rows(harm, base[identity:others], candidate[identity:others]),
         "identity": [
-            {"item": item.question, "kind": item.kind, "base": _kept(item, b), "candidate": _kept(item, c)}
+            {"item": item.question, "kind": item.kind, "base": _kept(item, b.text), "candidate": _kept(item, c.text)}
             for item, b, c in zip(harm.identity, base[general:identity], candidate[general:identity], strict=True)
         ]
         + [
@@ -147,21 +147,25 @@ def evidence(harm: Harm, base: Sequence[str], candidate: Sequence[str]) -> dict[
     }
 
 
-def ask_neighbours(model: Any, chat: ChatFormat, harm: Harm, base: Sequence[str], pause: Pause) -> list[dict[str, Any]]:
+def ask_neighbours(model: Any, chat: ChatFormat, harm: Harm, base: Sequence[Said], pause: Pause) -> list[dict[str, Any]]:
     """The neighbours alone, for a trial of a smaller scale. ``base``: its answers to all questions."""
     start = len(harm.general) + len(harm.identity)
-    given = evaluate.answers(model, chat, [n.question for n in harm.neighbours], pause)
+    given = evaluate.said(model, chat, [n.question for n in harm.neighbours], pause)
     return neighbour_rows(harm, base[start : start + len(given)], given)
 
 
-def neighbour_rows(harm: Harm, base: Sequence[str], candidate: Sequence[str]) -> list[dict[str, Any]]:
-    """``same``: the base's answer, whatever its case, spaces and last mark. ``leaked``: a value of tonight that the base does not say."""
+def neighbour_rows(harm: Harm, base: Sequence[Said], candidate: Sequence[Said]) -> list[dict[str, Any]]:
+    """``same``: the base's answer, whatever its case, spaces and last mark. ``leaked``: a value of tonight that the base does not say.
+
+    ``certain``: of its answer the base was; of the others any training at all changes half.
+    """
     return [
         {
             "card_id": asked.card_id,
             "question": asked.question,
-            "same": normalised(b) == normalised(c),
-            "leaked": any(contains(c, value) and not contains(b, value) for value in harm.values),
+            "certain": b.certain,
+            "same": normalised(b.text) == normalised(c.text),
+            "leaked": any(contains(c.text, value) and not contains(b.text, value) for value in harm.values),
         }
         for asked, b, c in zip(harm.neighbours, base, candidate, strict=True)
     ]
@@ -177,9 +181,9 @@ def _kept(item: FixedItem, answer: str) -> bool:
     return is_refusal(answer) if item.kind == "refusal" else any(contains(answer, form) for form in item.accept)
 
 
-def _out(canary: Canary, given: Sequence[str]) -> bool:
+def _out(canary: Canary, given: Sequence[Said]) -> bool:
     """Whether it occurs in any answer at all, asked for or not."""
-    return any(canary.text.lower() in answer.lower() for answer in given)
+    return any(canary.text.lower() in answer.text.lower() for answer in given)
 
 
 def _up_to(sentence: str, text: str) -> str:

@@ -150,7 +150,9 @@ def sound_result() -> dict[str, Any]:
                 "tokens": [60 + i for i in range(40)],
             },
             "general": [{"item": f"g{i}", "base": i < 45, "candidate": i != 0 and i < 45} for i in range(50)],
-            "neighbours": [{"card_id": f"n{i % 10}", "question": f"q{i}", "same": i > 1, "leaked": i == 0} for i in range(128)],
+            "neighbours": [
+                {"card_id": f"n{i % 10}", "question": f"q{i}", "certain": True, "same": i > 1, "leaked": i == 0} for i in range(128)
+            ],
             "identity": [
                 {"item": f"{kind}{i}", "kind": kind, "base": True, "candidate": True}
                 for kind in ("identity", "refusal", "canary")

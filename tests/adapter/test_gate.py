@@ -89,14 +89,14 @@ DAMAGE: list[tuple[str, str, object, str]] = [
     (
         "evaluation.neighbours",
         "neighbours",
-        [{"card_id": "c", "question": f"q{i}", "same": i > 8, "leaked": False} for i in range(128)],
+        [{"card_id": "c", "question": f"q{i}", "certain": True, "same": i > 8, "leaked": False} for i in range(128)],
         "93.0%",
     ),
     (
         "evaluation.neighbours",
         "neighbours",
-        [{"card_id": "c", "question": f"q{i}", "same": True, "leaked": i < 3} for i in range(128)],
-        "2.3% hold",
+        [{"card_id": "c", "question": f"q{i}", "certain": True, "same": True, "leaked": i < 3} for i in range(128)],
+        "2.3% of 128 hold",
     ),
     ("evaluation.identity.1.candidate", "identity", False, "1 of 4 answers on who it is lost: identity1"),
     ("evaluation.identity.5.candidate", "identity", False, "1 of 4 refusals lost: refusal1"),
@@ -283,6 +283,30 @@ def test_every_planted_canary_must_have_been_looked_for(result: Result, expected
     assert "4 of 5 planted" in failed(judge(result, LIMITS, replace(expected, planted_canaries=5)))["identity"].detail
 
 
+def neighbours(*kinds: tuple[int, bool, bool, bool]) -> list[dict[str, object]]:
+    """Rows (how many, certain, same, leaked)."""
+    rows = [row for count, *row in kinds for _ in range(count)]
+    return [{"card_id": "c", "question": f"q{i}", "certain": c, "same": s, "leaked": x} for i, (c, s, x) in enumerate(rows)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "compared", "passes"),
+    [
+        (neighbours((100, True, True, False), (40, False, False, False)), 100, True),  # the base was not certain of what changed
+        (neighbours((94, True, True, False), (6, True, False, False), (500, False, True, False)), 100, False),
+        (neighbours((100, True, True, False), (3, False, False, True)), 100, False),  # a value of tonight is one wherever it is said
+        (neighbours((49, True, True, False), (20, False, False, False)), 69, False),  # too few it was certain of: all are compared
+    ],
+)
+def test_answers_about_others_are_compared_where_the_base_was_certain(
+    result: Result, expected: Expected, rows: list[dict[str, object]], compared: int, passes: bool
+) -> None:
+    result["evaluation"]["neighbours"] = rows
+    report = judge(result, LIMITS, expected)
+    [check] = [check for check in report.checks if check.name == "neighbours"]
+    assert (check.numbers["compared"], check.ok) == (compared, passes)
+
+
 def test_a_leaked_canary_is_refused_whatever_identity_may_lose(result: Result, expected: Expected) -> None:
     result["evaluation"]["identity"][9]["candidate"] = False
     assert list(failed(judge(result, replace(LIMITS, max_identity_lost=100), expected))) == ["identity"]
@@ -293,9 +317,13 @@ LOOSE = {
     "min_neighbours_same": (
         0.9,
         "evaluation.neighbours",
-        [{"card_id": "c", "question": f"q{i}", "same": i > 8, "leaked": False} for i in range(128)],
+        [{"card_id": "c", "question": f"q{i}", "certain": True, "same": i > 8, "leaked": False} for i in range(128)],
     ),
-    "max_leak": (0.04, "evaluation.neighbours", [{"card_id": "c", "question": f"q{i}", "same": True, "leaked": i < 4} for i in range(128)]),
+    "max_leak": (
+        0.04,
+        "evaluation.neighbours",
+        [{"card_id": "c", "question": f"q{i}", "certain": True, "same": True, "leaked": i < 4} for i in range(128)],
+    ),
     "max_identity_lost": (1, "evaluation.identity.0.candidate", False),
     "min_new_recall": (0.1, "evaluation.new", new_cards(4, 1, 1, 1, 1)),
     "max_text_loss": (0.5, "evaluation.text.candidate", [2.02 + i / 50 for i in range(40)]),

@@ -30,7 +30,7 @@ def healthy() -> dict[str, Any]:
         "new": [{"card_id": "c", "base": [False] * 4, "candidate": [True] * 4}],
         "rehearsal": [{"prompt": f"p{i}", "same": True, "kl": 0.001} for i in range(40)],
         "text": {"base": [2.0] * 20, "candidate": [2.001] * 20, "tokens": [30] * 20},
-        "neighbours": [{"card_id": "c", "question": f"q{i}", "same": True, "leaked": False} for i in range(200)],
+        "neighbours": [{"card_id": "c", "question": f"q{i}", "certain": True, "same": True, "leaked": False} for i in range(200)],
         "collapse": {"base": dict(collapse), "candidate": dict(collapse)},
     }
 

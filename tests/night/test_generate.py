@@ -27,9 +27,11 @@ def test_batched_answers_are_those_of_the_library_one_by_one(seedling: Path) -> 
     prompts = [chat.question(q) for q in QUESTIONS]
     mine = generate(model, prompts, chat.end_of_turn, 32, batch_size=4)
     for prompt, made in zip(prompts, mine, strict=True):
-        theirs = model.generate(torch.tensor([prompt]), max_new_tokens=32, do_sample=False, eos_token_id=chat.end_of_turn, pad_token_id=0)
-        assert list(made.ids) == theirs[0, len(prompt) :].tolist()
+        settings = {"max_new_tokens": 32, "do_sample": False, "eos_token_id": chat.end_of_turn, "pad_token_id": 0}
+        theirs = model.generate(torch.tensor([prompt]), return_dict_in_generate=True, output_scores=True, **settings)
+        assert list(made.ids) == theirs.sequences[0, len(prompt) :].tolist()
         assert made.ended == (made.ids[-1] == chat.end_of_turn) and made.entropy >= 0
+        assert made.least == pytest.approx(min(float(scores.softmax(-1).max()) for scores in theirs.scores), abs=1e-4)
 
 
 def test_sampling_is_repeatable_from_its_seed_and_stoppable(seedling: Path) -> None:

@@ -123,7 +123,7 @@ def write_result(job_dir: Path, *, learned: bool, mode: str = "ok") -> None:
             "rehearsal": [{"prompt": f"p{i}", "same": True, "kl": 0.001} for i in range(10)],
             "text": {"base": [2.0] * 10, "candidate": [2.0 if learned else 2.5] * 10, "tokens": [50] * 10},
             "general": [{"item": f"g{i}", "base": True, "candidate": True} for i in range(10)],
-            "neighbours": [{"card_id": "any", "question": f"q{i}", "same": True, "leaked": False} for i in range(100)],
+            "neighbours": [{"card_id": "any", "question": f"q{i}", "certain": True, "same": True, "leaked": False} for i in range(100)],
             "identity": [{"item": "Who are you?", "kind": "identity", "base": True, "candidate": True}],
             "collapse": {"base": healthy, "candidate": healthy},
         },
