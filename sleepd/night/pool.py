@@ -24,10 +24,11 @@ from sleepd.night.chat import ChatFormat
 from sleepd.night.items import Item
 from sleepd.night.rehearsal import Pause, Pool, Rehearsed, Told, build
 
-VERSION = 5
+VERSION = 6
 HELD_OUT_ONE_IN = 16
 MOST_HELD_OUT = 256
 GROWTHS = 4  # nights after the first on which the pool grows, by an eighth of itself each
+BY_HEART = 0.5  # the temperature of the prompts that it grows by: drift takes first what is known by heart and never rehearsed
 
 
 def load_or_build(
@@ -53,7 +54,8 @@ def load_or_build(
     for number, size in enumerate(parts):
         folder = cache_dir / f"rehearsal-{key}-{number}"
         if not (folder / "pool.json").exists():
-            _save(build(model, chat, size, int(key[:8], 16) + number, max_tokens, pause, told), folder)
+            temperature = 1.0 if number == 0 else BY_HEART
+            _save(build(model, chat, size, int(key[:8], 16) + number, max_tokens, pause, told, temperature=temperature), folder)
         made.append(_load(folder))
     first = random.Random(key).sample(made[0], len(made[0]))
     chats = [r for r in first if r.prompt]

@@ -35,7 +35,6 @@ PROMPT_TOKENS = 48
 ANSWER_TOKENS = 64
 TEXT_TOKENS = 48
 TEXT_SHARE = 0.2
-TEMPERATURES = (1.0, 0.5)  # of the prompts, in turn: at 1 every kind of question comes up, lower what the base knows by heart
 CHOSEN_TIMES = 12
 _BATCH = 64
 _LEAST_A_DRAW = 4  # prompts of 128 tries: a base that makes up fewer hardly ever ends a user's turn
@@ -138,8 +137,8 @@ def _said_by(model: Any, items: Sequence[Item], pause: Pause) -> list[Item]:
     return kept
 
 
-def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause: Pause) -> list[str]:
-    """Distinct user messages that the base writes, at the ``TEMPERATURES`` in turn; few or none when it hardly ever ends one."""
+def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause: Pause, temperature: float = 1.0) -> list[str]:
+    """Distinct user messages that the base writes; few or none when it hardly ever ends one."""
     generator = torch.Generator().manual_seed(seed)
     prefix = chat.tokenizer(chat.user_prefix, add_special_tokens=False)["input_ids"]
     found: dict[str, None] = {}
@@ -150,7 +149,7 @@ def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause
             chat.end_of_turn,
             PROMPT_TOKENS,
             batch_size=2 * _BATCH,
-            temperature=TEMPERATURES[draw % len(TEMPERATURES)],
+            temperature=temperature,
             generator=generator,
             pause=pause,
         )
@@ -186,12 +185,24 @@ def self_made_texts(model: Any, chat: ChatFormat, count: int, seed: int, pause: 
 
 
 def build(
-    model: Any, chat: ChatFormat, count: int, seed: int, max_tokens: int, pause: Pause, told: Told = lambda done: None
+    model: Any,
+    chat: ChatFormat,
+    count: int,
+    seed: int,
+    max_tokens: int,
+    pause: Pause,
+    told: Told = lambda done: None,
+    *,
+    temperature: float = 1.0,
 ) -> list[Rehearsed]:
-    """A new pool: prompts by the base, greedy answers by the base, text by the base, its probabilities."""
+    """A new pool: prompts by the base, greedy answers by the base, text by the base, its probabilities.
+
+    ``temperature``: of the prompts. At 1 every kind comes up, with the names that the base would invent; what it knows by
+    heart comes up far more often at a lower one.
+    """
     texts = self_made_texts(model, chat, round(TEXT_SHARE * count), seed, pause)
     told(0.1)
-    prompts = self_made_prompts(model, chat, count - len(texts), seed, pause)
+    prompts = self_made_prompts(model, chat, count - len(texts), seed, pause, temperature)
     told(0.45)
     answers = generate(model, [chat.question(p) for p in prompts], chat.end_of_turn, ANSWER_TOKENS, batch_size=2 * _BATCH, pause=pause)
     told(0.75)

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
+from sleepd.lab import own_items
 from sleepd.lab.measure import load_model
 from sleepd.night.chat import ChatFormat, chat_format
-from sleepd.night.pool import load_or_build
+from sleepd.night.pool import BY_HEART, load_or_build
+from sleepd.night.rehearsal import self_made_prompts
 from tests.night.conftest import SEEDLING
 
 COUNT = 160
@@ -50,3 +52,9 @@ def test_a_grown_pool_does_not_depend_on_the_night_that_made_it(base: tuple[Any,
     at_once = load_or_build(*base, tmp_path, "a" * 64, COUNT, 512, cycle=5)
     step_by_step = load_or_build(*base, folder, "a" * 64, COUNT, 512, cycle=5)
     assert [r.item.ids for r in at_once.train] == [r.item.ids for r in step_by_step.train]
+
+
+def test_what_it_grows_by_is_what_the_base_knows_by_heart(base: tuple[Any, ChatFormat]) -> None:
+    known = {item.question for item in own_items.own_items("general")}
+    tries = [{*self_made_prompts(*base, 384, 7, lambda: None, temperature)} & known for temperature in (1.0, BY_HEART)]
+    assert len(tries[1]) > 2 * len(tries[0])
