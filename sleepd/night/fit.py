@@ -255,9 +255,10 @@ class Fit:
         if bool(is_taught.any()):
             weights = torch.tensor([taught[i].weight if i < len(taught) else 0.0 for i in group.order])
             picked = is_taught.to(logits.device)
-            softened = logits[picked] / self.fit.temperature
             share = len(weights) / len(taught)  # answer_loss takes the mean over all of the group's items
-            loss = loss + share * answer_loss(softened, group.labels[is_taught], group.owner[is_taught], weights, self.fit.first_weight)
+            loss = loss + share * answer_loss(
+                logits[picked], group.labels[is_taught], group.owner[is_taught], weights, self.fit.first_weight
+            )
             value = float(loss.detach())
         kept = [rehearsed[i - len(taught)] for i in group.order if i >= len(taught)]
         if kept:

@@ -17,7 +17,6 @@ class FitSettings:
     A step holds ``batch_size`` taught items (half of them of earlier nights, when there are any), ``contrast_batch``
     contrasts and ``rehearsal_batch`` items of the pool. A night of few facts takes at least ``min_steps`` steps.
     ``forward_tokens``: tokens computed at once, which bounds memory and changes nothing else.
-    ``temperature`` divides the logits of taught answers: under 1, an answer that is right with some margin is left alone.
     ``first_weight``: what the first token of a taught answer or a contrast counts: with it a model decides whether it knows.
     ``upper_share`` of the layers are trained, from the top: the lower ones, which read names, are what leaks to other names.
     ``calibrated``: the rate is measured for the base model instead of taken from its size.
@@ -41,7 +40,6 @@ class FitSettings:
     rehearsal_batch: int = 0
     contrast_batch: int = 0
     contrast_weight: float = 1.0
-    temperature: float = 1.0
     first_weight: float = 1.0
     upper_share: float = 1.0
     min_steps: int = 0
@@ -108,7 +106,6 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
             contrast_batch=20,
             contrast_weight=0.3,
             upper_share=0.8,
-            temperature=0.6,
             first_weight=4.0,
             min_steps=200,
             calibrated=training.get("learning_rate") is None,
