@@ -1,4 +1,4 @@
-"""Keeps the files beside the ledger as it is: the scheduler's state for earlier programs, and what was forgotten."""
+"""Writes down beside the ledger what it holds: the scheduler's state for earlier programs, and what was forgotten."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def ask_neighbours(model: Any, chat: ChatFormat, harm: Harm, base: Sequence[Said
 def neighbour_rows(harm: Harm, base: Sequence[Said], candidate: Sequence[Said]) -> list[dict[str, Any]]:
     """``same``: the base's answer, whatever its case, spaces and last mark. ``leaked``: a value of tonight that the base does not say.
 
-    ``certain``: of its answer the base was; of the others any training at all changes half.
+    ``certain``: whether the base was, of its own answer. Where it was not, nights that did no other harm changed a third to a half.
     """
     return [
         {

@@ -31,7 +31,7 @@ from sleepd.night.progress import Reporter
 from sleepd.night.rehearsal import Pool
 from sleepd.records import Canary, Card
 
-CONTINUED_SHARE = 2 / 3  # of the calibrated rate, from an adapter that holds something: less is shaken, as much is learned
+CONTINUED_SHARE = 2 / 3  # of the calibrated rate, to go on from an adapter that holds something: it should shake that less
 POOL_PERCENT = 65  # of the time that the material takes, on a night that makes a part of the pool
 
 
