@@ -15,7 +15,7 @@ from typing import Any
 from sleepd.night import wordings
 from sleepd.night.chat import ChatFormat
 from sleepd.night.progress import Reporter
-from sleepd.night.rehearsal import Pool, base_answers
+from sleepd.night.rehearsal import Pool, answered
 from sleepd.night.relations import RELATIONS
 from sleepd.records import Card
 
@@ -87,24 +87,18 @@ def own_values(
     for relation in dict.fromkeys(card.relation for card in cards):
         asked = rng.sample(people, min(len(people), ASKED_A_RELATION))
         questions = [wordings.forward(person, relation, "", "train")[0].question for person in asked]
-        answers = base_answers(model, chat, questions, ANSWER_TOKENS, reporter.checkpoint) if questions else []
-        values = [wordings.value_in(answer, person, relation) for person, answer in zip(asked, answers, strict=True)]
+        made = answered(model, chat, questions, ANSWER_TOKENS, pause=reporter.checkpoint)
+        answers = {r.prompt: r.answer for r in made}
+        said = [answers.get(question, "") for question in questions]
+        values = [wordings.value_in(answer, person, relation) for person, answer in zip(asked, said, strict=True)]
         found[relation] = tuple(dict.fromkeys(v for v in values if v and (relation, v.lower()) not in told))
     return found
 
 
-def contrast_pairs(
-    model: Any,
-    chat: ChatFormat,
-    cards: Sequence[Card],
-    every: Sequence[Card],
-    names: Names,
-    count: int,
-    rng: random.Random,
-    reporter: Reporter,
-    backward: Mapping[str, Sequence[str]],
-) -> list[tuple[str, str]]:
-    """Questions near what ``cards`` say, with the base's own greedy answer: the same about somebody else, or something else.
+def contrast_questions(
+    cards: Sequence[Card], every: Sequence[Card], names: Names, count: int, rng: random.Random, backward: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """At most ``count`` questions near what ``cards`` say: the same about somebody else, or something else.
 
     ``every``: all cards whose facts are told, none of which may be asked for. ``backward``: card id -> values that are not
     told, to be asked who they belong to.
@@ -123,15 +117,11 @@ def contrast_pairs(
         elif backward.get(card.id) and rng.random() < BACKWARD_SHARE:
             forms = wordings.reverse(subject, card.relation, rng.choice(backward[card.id]), "train")
         questions[rng.choice(forms).question] = None
-    asked = list(questions)
-    answers = base_answers(model, chat, asked, ANSWER_TOKENS, reporter.checkpoint)
-    return [(q, a) for q, a in zip(asked, answers, strict=True) if a]
+    return list(questions)
 
 
-def taken_back(model: Any, chat: ChatFormat, ended: Sequence[Card], every: Sequence[Card], reporter: Reporter) -> list[tuple[str, str]]:
-    """The questions about facts that hold no more and that no other fact replaces, with what the base says to them."""
+def taken_back(ended: Sequence[Card], every: Sequence[Card]) -> list[str]:
+    """The questions about facts that hold no more and that no other fact replaces."""
     told = {(card.subject.lower(), card.relation) for card in every}
     gone = [card for card in ended if (card.subject.lower(), card.relation) not in told]
-    asked = list(dict.fromkeys(form.question for c in gone for form in wordings.forward(c.subject, c.relation, c.value, "train")))
-    answers = base_answers(model, chat, asked, ANSWER_TOKENS, reporter.checkpoint) if asked else []
-    return [(q, a) for q, a in zip(asked, answers, strict=True) if a]
+    return list(dict.fromkeys(form.question for c in gone for form in wordings.forward(c.subject, c.relation, c.value, "train")))

@@ -11,7 +11,7 @@ from typing import Any
 from sleepd import cardlife
 from sleepd.night import card_forms, wordings
 from sleepd.night.chat import ChatFormat, Message
-from sleepd.night.contrasts import contrast_pairs, names_of, own_values, taken_back
+from sleepd.night.contrasts import ANSWER_TOKENS, contrast_questions, names_of, own_values, taken_back
 from sleepd.night.curate import Curated
 from sleepd.night.dream import Dream, dream
 from sleepd.night.fit import Material
@@ -19,7 +19,7 @@ from sleepd.night.items import Item, balanced, make_item
 from sleepd.night.job import KnownCard
 from sleepd.night.presets import FitSettings
 from sleepd.night.progress import Reporter
-from sleepd.night.rehearsal import Pool, Rehearsed, Told, rehearse
+from sleepd.night.rehearsal import Pool, Rehearsed, Told, answered
 from sleepd.night.wordings import Wording
 from sleepd.records import Card
 
@@ -97,8 +97,9 @@ class Builder:
                 ]
         return items
 
-    def rehearsed(self, pairs: Sequence[tuple[str, str]]) -> tuple[Rehearsed, ...]:
-        return tuple(rehearse(self.model, self.chat, pairs, self.fit.max_tokens, self.reporter.checkpoint))
+    def contrasts(self, questions: Sequence[str]) -> tuple[Rehearsed, ...]:
+        """With what the base says to them."""
+        return tuple(answered(self.model, self.chat, questions, ANSWER_TOKENS, self.fit.max_tokens, self.reporter.checkpoint))
 
 
 def build(
@@ -149,13 +150,14 @@ def build(
     names = names_of(pool, every)
     count = min(MOST_CONTRASTS, CONTRASTS_A_CARD * len(taught)) if fit.rehearsal else 0
     backward = _backward(make, [card for card in asked_backwards if card.id in reversible], every) if fit.rehearsal else {}
-    pairs = contrast_pairs(model, chat, taught, every, names, count, rng, reporter, backward)
-    told(0.7)
+    questions = contrast_questions(taught, every, names, count, rng, backward)
     if fit.rehearsal and not relearn:  # a deep cycle starts from a base that never knew them
-        pairs += taken_back(model, chat, curated.superseded, every, reporter)
+        questions += taken_back(curated.superseded, every)
+    contrast = make.contrasts(questions)
+    told(0.7)
     count = min(MOST_EARLIER_CONTRASTS, CONTRASTS_A_CARD * len(due)) if fit.rehearsal else 0
     earlier = [known.card for known in rng.sample(due, len(due))]
-    earlier_pairs = contrast_pairs(model, chat, earlier, every, names, count, rng, reporter, backward)
+    earlier_contrast = make.contrasts(contrast_questions(earlier, every, names, count, rng, backward))
     missed = {known.card.id for known in again if known.misses}
     cards = make.taught(taught, forms, missed) + [i for d in dreams for i in make.conversation(f"dream:{d.id}", d.messages, 1.0)]
     behaviour = [i for e in curated.examples for i in make.item(f"example:{e.experience_id}", e.prompt, e.reply, e.salience, e.history)]
@@ -164,8 +166,8 @@ def build(
         replay=tuple(balanced(make.replay(due, forms_of))),
         behaviour=tuple(balanced(behaviour)),
         rehearsal=pool.train,
-        contrast=make.rehearsed(pairs),
-        earlier_contrast=make.rehearsed(earlier_pairs),
+        contrast=contrast,
+        earlier_contrast=earlier_contrast,
     )
     return Dataset(
         material,

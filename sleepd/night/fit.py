@@ -32,8 +32,8 @@ from sleepd.night.rehearsal import Rehearsed
 
 T = TypeVar("T")
 BEHAVIOUR_EPOCHS = 3  # whole conversations are imitated a few times only: more would be parroting
-MINING_AT = (0.25, 0.5, 0.75)  # of the steps: when it is looked for what needs more of the rest
-LOOKED_AT = 2048  # rehearsed items a look: all of a large pool would take as long as many steps
+MINING_AT = (0.3, 0.6)  # of the steps: when it is looked for what needs more of the rest
+LOOKED_AT = 2048  # contrasts a look, and items of the pool: all of them would take as long as many steps
 
 
 @dataclass
@@ -180,16 +180,15 @@ class Fit:
         self.model.eval()
         miner = Miner(self.model, self.fit, self.pad, self.device, self.reporter.checkpoint)
         if self.fit.rehearsal:
-            self.state.hard = miner.strayed(self.every_contrast, range(len(self.every_contrast)))
-            self.state.strayed = miner.strayed(self.material.rehearsal, self._some_of_the_pool())
+            self.state.hard = miner.strayed(self.every_contrast, self._some(self.every_contrast))
+            self.state.strayed = miner.strayed(self.material.rehearsal, self._some(self.material.rehearsal))
         self.state.fading = miner.fading(self.material.replay)
         self._draw_from_mined()
         self.model.train()
 
-    def _some_of_the_pool(self) -> list[int]:
-        """The pool's items that are looked at, others at every look."""
-        size = len(self.material.rehearsal)
-        return random.Random(f"{self.seed}-look-{self.state.step}").sample(range(size), min(size, LOOKED_AT))
+    def _some(self, items: Sequence[Rehearsed]) -> list[int]:
+        """Which of the items are looked at, others at every look."""
+        return random.Random(f"{self.seed}-look-{self.state.step}").sample(range(len(items)), min(len(items), LOOKED_AT))
 
     def _draw_from_mined(self) -> None:
         """What the state names is drawn from until it is looked for again."""
@@ -248,22 +247,19 @@ class Fit:
         """This group's share of the step's loss, and of its cross-entropy: a mean over items plus a mean over rehearsed tokens."""
         with products(self.fit.mixed_precision):
             hidden = packed_hidden_states(self.model, group, self.device)
-        logits = logits_at(self.model, hidden, group.rows, group.columns)
         is_taught = torch.tensor([index < len(taught) for index in group.order])[group.owner]
-        loss = logits.sum() * 0.0
-        value = 0.0
+        loss, value = torch.zeros((), device=self.device), 0.0
         if bool(is_taught.any()):
             weights = torch.tensor([taught[i].weight if i < len(taught) else 0.0 for i in group.order])
-            picked = is_taught.to(logits.device)
             share = len(weights) / len(taught)  # answer_loss takes the mean over all of the group's items
-            loss = loss + share * answer_loss(
-                logits[picked], group.labels[is_taught], group.owner[is_taught], weights, self.fit.first_weight
-            )
+            logits = logits_at(self.model, hidden, group.rows[is_taught], group.columns[is_taught])
+            loss = share * answer_loss(logits, group.labels[is_taught], group.owner[is_taught], weights, self.fit.first_weight)
             value = float(loss.detach())
         kept = [rehearsed[i - len(taught)] for i in group.order if i >= len(taught)]
         if kept:
             top_ids, top_log_p = torch.cat([r.top_ids for r in kept]).long(), torch.cat([r.top_log_p for r in kept])
-            divergence = kl_to_base(logits[~is_taught.to(logits.device)], top_ids, top_log_p)
+            logits = logits_at(self.model, hidden, group.rows[~is_taught], group.columns[~is_taught])
+            divergence = kl_to_base(logits, top_ids, top_log_p)
             weights = torch.cat([r.token_weights for r in kept])
             loss = loss + self.fit.kl_weight * (divergence * weights.to(divergence.device)).sum() / positions
         return loss, value

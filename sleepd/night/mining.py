@@ -35,28 +35,33 @@ class Miner:
         """The tenth of those ``looked_at`` (indices) whose answers have moved farthest from the base's, in nats a token."""
         some = [rehearsed[index] for index in looked_at]
         moved = [0.0] * len(some)
-        for index, logits, _ in self._answers([r.item for r in some]):
-            moved[index] = float(kl_to_base(logits, some[index].top_ids.long(), some[index].top_log_p).mean())
+        for members, logits, _ in self._answers([r.item for r in some]):
+            kept = [some[index] for index in members]
+            top_ids, top_log_p = torch.cat([r.top_ids for r in kept]).long(), torch.cat([r.top_log_p for r in kept])
+            divergence = kl_to_base(logits, top_ids, top_log_p).split([r.item.answer_tokens for r in kept])
+            for index, each in zip(members, divergence, strict=True):
+                moved[index] = float(each.mean())
         return [looked_at[index] for index in _highest(moved)]
 
     def fading(self, items: Sequence[Item]) -> list[int]:
         """Indices of the tenth of the items whose answers hold the least likely token: one such token, and another answer is given."""
         nats = [0.0] * len(items)
-        for index, logits, labels in self._answers(items):
-            nats[index] = float(torch.nn.functional.cross_entropy(logits, labels, reduction="none").max())
+        for members, logits, labels in self._answers(items):
+            losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none").split([items[i].answer_tokens for i in members])
+            for index, each in zip(members, losses, strict=True):
+                nats[index] = float(each.max())
         return _highest(nats)
 
-    def _answers(self, items: Sequence[Item]) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """For every item its index, the logits of its answer's tokens (answer_tokens, vocabulary) and those tokens."""
+    @torch.inference_mode()
+    def _answers(self, items: Sequence[Item]) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+        """Groups of items: their indices, and for their answers' tokens, in that order, the logits and the tokens."""
         for start in range(0, len(items), _ITEMS):
             for group in pack(items[start : start + _ITEMS], self.pad, self.fit.forward_tokens):
                 self.pause()
-                with torch.no_grad(), products(self.fit.mixed_precision):
+                with products(self.fit.mixed_precision):
                     hidden = packed_hidden_states(self.model, group, self.device)
                     logits = logits_at(self.model, hidden, group.rows, group.columns)
-                counts = [items[start + index].answer_tokens for index in group.order]
-                parts = zip(group.order, logits.split(counts), group.labels.to(logits.device).split(counts), strict=True)
-                yield from ((start + index, each, labels) for index, each, labels in parts)
+                yield [start + index for index in group.order], logits, group.labels.to(logits.device)
 
 
 def _highest(values: Sequence[float]) -> list[int]:

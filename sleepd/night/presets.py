@@ -19,6 +19,7 @@ class FitSettings:
     ``forward_tokens``: tokens computed at once, which bounds memory and changes nothing else.
     ``first_weight``: what the first token of a taught answer or a contrast counts: with it a model decides whether it knows.
     ``upper_share`` of the layers are trained, from the top: the lower ones, which read names, are what leaks to other names.
+    ``deep_epochs``: those of a deep cycle. No earlier cards take half of its batches, so an epoch is two passes there.
     ``calibrated``: the rate is measured for the base model instead of taken from its size.
     ``mixed_precision``: products in bfloat16 over float32 weights, on a CPU that is faster so.
     ``replay``, ``variety``: switched off only by the laboratory, to measure what they are worth.
@@ -31,6 +32,7 @@ class FitSettings:
     target_modules: tuple[str, ...]
     learning_rate: float
     epochs: int
+    deep_epochs: int
     batch_size: int
     kl_weight: float
     rehearsal: bool
@@ -80,6 +82,7 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
             target_modules=ATTENTION,
             learning_rate=1e-5,
             epochs=3,
+            deep_epochs=3,
             batch_size=1,
             kl_weight=0.0,
             rehearsal=False,
@@ -96,13 +99,14 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
             target_modules=MLP,
             learning_rate=default_rate(parameters),
             epochs=10,
+            deep_epochs=7,
             batch_size=24,
             kl_weight=10.0,
             rehearsal=True,
             choose_scale=True,
             constant_rate=False,
             max_norm_ratio=0.98 * float(gate["max_norm_ratio"]),  # a margin for rounding: the gate refuses what is over its limit
-            rehearsal_batch=20,
+            rehearsal_batch=16,
             contrast_batch=20,
             contrast_weight=0.3,
             upper_share=0.8,
@@ -115,7 +119,7 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
         key: training[key] for key in ("rank", "alpha", "learning_rate", "epochs", "batch_size") if training.get(key) is not None
     }
     if "epochs" in own:
-        own["min_steps"] = 0  # who names the epochs gets them
+        own |= {"min_steps": 0, "deep_epochs": own["epochs"]}  # who names the epochs gets them
     if training.get("target_modules"):
         own["target_modules"] = tuple(training["target_modules"])
     own |= _ABLATIONS[str(training.get("ablate") or "")]

@@ -36,6 +36,7 @@ ANSWER_TOKENS = 64
 TEXT_TOKENS = 48
 TEXT_SHARE = 0.2
 CHOSEN_TIMES = 12
+NO_LIMIT = 2**31  # tokens
 _BATCH = 64
 _LEAST_A_DRAW = 4  # prompts of 128 tries: a base that makes up fewer hardly ever ends a user's turn
 _FEW = 16  # so many prompts of its own are no pool
@@ -99,42 +100,34 @@ def _with_top(model: Any, rows: list[tuple[str, str, Item]], pause: Pause) -> li
     return result
 
 
-def base_answers(model: Any, chat: ChatFormat, questions: Sequence[str], max_new_tokens: int, pause: Pause) -> list[str]:
-    """The base's greedy answers to many questions of one kind, most of which it answers alike.
+def answered(
+    model: Any, chat: ChatFormat, questions: Sequence[str], new_tokens: int, max_tokens: int = NO_LIMIT, pause: Pause = lambda: None
+) -> list[Rehearsed]:
+    """Many questions of one kind, most of which the base answers alike, with its greedy answers and their top words.
 
     It answers a few first; the most common of these answers is then proposed to all the others and kept where it
-    is what the base would say word for word, which one forward pass tells. Only the rest is generated.
+    is what the base would say word for word, which one forward pass tells. Only the rest is generated. A question that
+    is answered with nothing, or too long for ``max_tokens``, is left out.
     """
     first, rest = list(questions[:_BATCH]), list(questions[_BATCH:])
-    found = {q: chat.decode(a.ids) for q, a in zip(first, _greedy(model, chat, first, max_new_tokens, pause), strict=True)}
+    pairs = _said(model, chat, first, new_tokens, pause)
+    agreed: list[Rehearsed] = []
     if rest:
-        likely = Counter(found.values()).most_common(1)[0][0]
-        proposed = [make_item(chat, [{"role": "user", "content": q}], likely, q, weight=1.0, max_tokens=10**6) for q in rest]
-        agreed = {item.key for item in _said_by(model, [i for i in proposed if i is not None], pause)}
-        found |= dict.fromkeys(agreed, likely)
-        others = [q for q in rest if q not in agreed]
-        found |= {q: chat.decode(a.ids) for q, a in zip(others, _greedy(model, chat, others, max_new_tokens, pause), strict=True)}
-    return [found[q] for q in questions]
+        likely = Counter(answer for _, answer in pairs).most_common(1)[0][0]
+        proposed = rehearse(model, chat, [(q, likely) for q in rest] if likely else [], max_tokens, pause)
+        agreed = [r for r in proposed if bool((r.top_ids[:, 0] == torch.tensor(r.item.ids[r.item.start :])).all())]
+        settled = {r.prompt for r in agreed}
+        pairs += _said(model, chat, [q for q in rest if q not in settled], new_tokens, pause)
+    return agreed + rehearse(model, chat, [(q, a) for q, a in pairs if a], max_tokens, pause)
+
+
+def _said(model: Any, chat: ChatFormat, questions: Sequence[str], new_tokens: int, pause: Pause) -> list[tuple[str, str]]:
+    """Each question with the base's greedy answer."""
+    return [(q, chat.decode(a.ids)) for q, a in zip(questions, _greedy(model, chat, questions, new_tokens, pause), strict=True)]
 
 
 def _greedy(model: Any, chat: ChatFormat, questions: Sequence[str], max_new_tokens: int, pause: Pause) -> list[Generated]:
     return generate(model, [chat.question(q) for q in questions], chat.end_of_turn, max_new_tokens, pause=pause)
-
-
-@torch.inference_mode()
-def _said_by(model: Any, items: Sequence[Item], pause: Pause) -> list[Item]:
-    """The items whose whole answer is what ``model`` would say greedily."""
-    device = next(model.parameters()).device
-    kept: list[Item] = []
-    ordered = sorted(items, key=lambda item: len(item.ids))
-    for start in range(0, len(ordered), _BATCH):
-        pause()
-        group = ordered[start : start + _BATCH]
-        batch = collate(group, 0)
-        hidden = hidden_states(model, batch.ids.to(device), batch.mask.to(device))
-        said = measured(model, hidden, batch.rows, batch.columns, lambda logits, _: logits.argmax(-1)).cpu() == batch.labels
-        kept += [item for item, same in zip(group, said.split([i.answer_tokens for i in group]), strict=True) if bool(same.all())]
-    return kept
 
 
 def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause: Pause, temperature: float = 1.0) -> list[str]:

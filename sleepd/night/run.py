@@ -44,6 +44,7 @@ def run(job: Job, reporter: Reporter) -> Path:
         texts = load_texts(job)
         fit = settings(job.training, job.gate, base.parameters)
         fit = replace(fit, mixed_precision=fit.preset == "verified" and mixed_precision(job.dtype, base))
+        fit = replace(fit, epochs=fit.deep_epochs) if job.kind == "deep" else fit
         read = extract(base.model, base.chat, job, reporter.checkpoint)
         if read.failure:
             reporter.step(1, 2, message=read.failure, force=True)

@@ -102,7 +102,7 @@ def test_measuring_never_holds_more_logits_than_a_part(wide: Any, chat: ChatForm
     items = rehearsed(32, 10, wide.config.vocab_size)
     with watched(wide) as sizes:
         rehearsal.divergences(wide, items, 0, pause)
-        rehearsal.base_answers(wide, chat, [f"What is {n} plus 1?" for n in range(70)], 4, pause)
+        rehearsal.answered(wide, chat, [f"What is {n} plus 1?" for n in range(70)], 4, pause=pause)
     assert len(sizes) > 2 and max(sizes) <= positions.MOST_LOGITS
 
 

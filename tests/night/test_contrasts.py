@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import AutoTokenizer
 
 from sleepd.lab import world
 from sleepd.lab.measure import load_model
 from sleepd.night import contrasts, wordings
 from sleepd.night.chat import ChatFormat, chat_format
+from sleepd.night.generate import generate
 from sleepd.night.pool import load_or_build
 from sleepd.night.progress import Reporter
-from sleepd.night.rehearsal import Pool
+from sleepd.night.rehearsal import Pool, answered, rehearse
 from tests.night.conftest import SEEDLING, card_of
 
 CARDS = [card_of(fact, "q", "x") for fact in world.facts_about(random.Random(3), world.people(31, 6))]
@@ -67,18 +69,32 @@ def test_a_namesake_has_the_first_or_the_last_name_of_the_subject(subject: str, 
     assert made == {f"{f} {s}" for f in (first, "Tom", "Iris") for s in (last, "Belk", "Gant")} - {subject, "Tom Gant"}
 
 
-def test_contrasts_ask_backwards_for_values_of_the_base_and_answer_as_it_does(
-    base: tuple[Any, ChatFormat], pool: Pool, own: dict[str, tuple[str, ...]]
-) -> None:
+def test_contrasts_ask_backwards_for_values_of_the_base_and_for_none_that_was_told(pool: Pool, own: dict[str, tuple[str, ...]]) -> None:
     backward = {card.id: own[card.relation] for card in CARDS}
     names = contrasts.names_of(pool, CARDS)
-    pairs = contrasts.contrast_pairs(*base, CARDS, CARDS, names, 240, random.Random(2), REPORTER, backward)
+    asked = set(contrasts.contrast_questions(CARDS, CARDS, names, 240, random.Random(2), backward))
     reversed_ = {
         form.question for card in CARDS for value in own[card.relation] for form in wordings.reverse("", card.relation, value, "train")
     }
-    found = [question for question, _ in pairs if question in reversed_]
-    assert len(found) >= 5
+    assert len(asked & reversed_) >= 5
     told = {form.question for c in CARDS for form in wordings.reverse(c.subject, c.relation, c.value, "train")}
-    assert not told & {question for question, _ in pairs}
-    without = contrasts.contrast_pairs(*base, CARDS, CARDS, names, 240, random.Random(2), REPORTER, {})
-    assert not reversed_ & {question for question, _ in without}
+    assert not told & asked
+    assert not reversed_ & set(contrasts.contrast_questions(CARDS, CARDS, names, 240, random.Random(2), {}))
+
+
+def test_every_contrast_is_answered_as_the_base_answers_it_alone(base: tuple[Any, ChatFormat], pool: Pool) -> None:
+    model, chat = base
+    asked = contrasts.contrast_questions(CARDS, CARDS, contrasts.names_of(pool, CARDS), 120, random.Random(2), {})
+    asked += ["What is the capital of France?", "Write the word nine."]
+    found = {r.prompt: r for r in answered(model, chat, asked, contrasts.ANSWER_TOKENS)}
+    alone = {q: chat.decode(generate(model, [chat.question(q)], chat.end_of_turn, contrasts.ANSWER_TOKENS)[0].ids) for q in asked}
+    assert {q: r.answer for q, r in found.items()} == {q: answer for q, answer in alone.items() if answer}
+    assert len(set(alone.values())) > 2
+    for again in rehearse(model, chat, list(alone.items()), 512):
+        kept = found[again.prompt]
+        assert kept.item.ids == again.item.ids and torch.allclose(kept.top_log_p, again.top_log_p, atol=1e-4)
+
+
+def test_a_contrast_that_is_too_long_is_left_out(base: tuple[Any, ChatFormat]) -> None:
+    short, long = "Where does Ann Belk live?", "Where does Ann Belk live? " * 40
+    assert [r.prompt for r in answered(*base, [short, long], contrasts.ANSWER_TOKENS, 64)] == [short]

@@ -19,7 +19,7 @@ from sleepd.night.fit import Fit, Material
 from sleepd.night.items import make_item
 from sleepd.night.presets import FitSettings, settings
 from sleepd.night.progress import Reporter
-from sleepd.night.rehearsal import Rehearsed, base_answers, rehearse
+from sleepd.night.rehearsal import Rehearsed, answered
 from tests.night.conftest import SEEDLING
 
 QUESTIONS = [f"Where does {name} {world.syllables(number)} live?" for number, name in enumerate(world.FIRST[:40])]
@@ -35,9 +35,7 @@ def base() -> tuple[Any, ChatFormat]:
 def pool(base: tuple[Any, ChatFormat]) -> tuple[Rehearsed, ...]:
     """Forty items, ``FAR`` of which the base itself is far from: their top words' probabilities are the wrong way round."""
     model, chat = base
-    answers = base_answers(model, chat, QUESTIONS, 48, lambda: None)
-    made = rehearse(model, chat, list(zip(QUESTIONS, answers, strict=True)), 512)
-    at = {r.prompt: r for r in made}
+    at = {r.prompt: r for r in answered(model, chat, QUESTIONS, 48)}
     ordered = [at[question] for question in QUESTIONS]
     return tuple(replace(r, top_log_p=r.top_log_p.flip(-1)) if i in FAR else r for i, r in enumerate(ordered))
 

@@ -50,6 +50,11 @@ def test_the_documents_preset_has_270336_parameters_on_the_half_billion_shape() 
     assert sum(p.numel() for p in wrapped.parameters() if p.requires_grad) == 270_336
 
 
+def test_a_deep_cycle_takes_fewer_epochs_unless_the_configuration_names_them() -> None:
+    own, named = (settings({"preset": "verified", "epochs": n}, {"max_norm_ratio": 0.6}, 7_000_000) for n in (None, 4))
+    assert own.deep_epochs < own.epochs and (named.epochs, named.deep_epochs, named.min_steps) == (4, 4, 0)
+
+
 def test_the_norm_of_the_update_is_measured_without_forming_it(seedling: Path) -> None:
     model = lora.attach(AutoModelForCausalLM.from_pretrained(seedling), fit(), None, 0)
     disturb(model)

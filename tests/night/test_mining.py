@@ -17,7 +17,7 @@ from sleepd.night.items import make_item
 from sleepd.night.mining import Miner
 from sleepd.night.presets import settings
 from sleepd.night.progress import Reporter, StopRequested
-from sleepd.night.rehearsal import base_answers, rehearse
+from sleepd.night.rehearsal import answered
 from tests.night.conftest import SEEDLING
 
 QUESTIONS = [f"Where does {name} {world.syllables(number)} live?" for number, name in enumerate(world.FIRST[:40])]
@@ -36,8 +36,7 @@ def miner_on(model: Any, *, mixed: bool = False, reporter: Reporter | None = Non
 @pytest.mark.parametrize("mixed", [False, True])
 def test_the_contrasts_that_moved_farthest_from_the_base_are_found(base: tuple[Any, ChatFormat], mixed: bool) -> None:
     model, chat = base
-    answers = base_answers(model, chat, QUESTIONS, 48, lambda: None)
-    contrasts = rehearse(model, chat, list(zip(QUESTIONS, answers, strict=True)), 512)
+    contrasts = answered(model, chat, QUESTIONS, 48)
     moved = {3, 17, 29, 38}
     contrasts = [replace(c, top_log_p=c.top_log_p.flip(-1)) if i in moved else c for i, c in enumerate(contrasts)]
     assert set(miner_on(model, mixed=mixed).strayed(contrasts, range(len(contrasts)))) == moved
@@ -45,9 +44,9 @@ def test_the_contrasts_that_moved_farthest_from_the_base_are_found(base: tuple[A
 
 def test_the_items_with_an_unlikely_token_in_their_answer_are_found(base: tuple[Any, ChatFormat]) -> None:
     model, chat = base
-    answers = base_answers(model, chat, QUESTIONS, 48, lambda: None)
+    answers = {r.prompt: r.answer for r in answered(model, chat, QUESTIONS, 48)}
     forgotten = {0, 21, 33, 39}
-    said = [answer.replace(" ", " Zq ", 1) if i in forgotten else answer for i, answer in enumerate(answers)]
+    said = [answer.replace(" ", " Zq ", 1) if i in forgotten else answer for i, answer in enumerate(map(answers.__getitem__, QUESTIONS))]
     items = [
         made
         for question, answer in zip(QUESTIONS, said, strict=True)

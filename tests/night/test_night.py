@@ -136,6 +136,7 @@ def test_a_deep_night_learns_everything_again_from_the_base_and_dreams(learned: 
     assert len(recalled) == len(known) and sum(recalled) >= 0.8 * len(recalled)
     assert result["adapter"]["sha256"] != result_of(learned)["adapter"]["sha256"]
     told = {card["id"]: card["value"] for card in result["cards"]}
+    assert result["training"]["epochs"] == QUICK["epochs"]
     assert result["dreams"]
     for dreamt in result["dreams"]:
         assert set(dreamt["card_ids"]) <= set(told) and any(told[card] in dreamt["messages"][-1][1] for card in dreamt["card_ids"])
