@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 from sleepd.base_model import identify
 from sleepd.lab import world
+from sleepd.lab.measure import load_model
+from sleepd.night.chat import ChatFormat, chat_format
 from sleepd.night.job import job_id
 from sleepd.records import Card
 
@@ -25,6 +28,12 @@ MakeJob = Callable[..., Path]
 @pytest.fixture(scope="session")
 def seedling() -> Path:
     return SEEDLING
+
+
+@pytest.fixture(scope="module")
+def base() -> tuple[Any, ChatFormat]:
+    """The seedling without an adapter, and how it is talked to."""
+    return load_model(SEEDLING), chat_format(AutoTokenizer.from_pretrained(SEEDLING))
 
 
 @pytest.fixture(scope="session")

@@ -10,25 +10,18 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer
 
 from sleepd.lab import world
-from sleepd.lab.measure import load_model
 from sleepd.night import contrasts, wordings
-from sleepd.night.chat import ChatFormat, chat_format
+from sleepd.night.chat import ChatFormat
 from sleepd.night.generate import generate
 from sleepd.night.pool import load_or_build
 from sleepd.night.progress import Reporter
 from sleepd.night.rehearsal import Pool, answered, rehearse
-from tests.night.conftest import SEEDLING, card_of
+from tests.night.conftest import card_of
 
 CARDS = [card_of(fact, "q", "x") for fact in world.facts_about(random.Random(3), world.people(31, 6))]
 REPORTER = Reporter(io.StringIO())
-
-
-@pytest.fixture(scope="module")
-def base() -> tuple[Any, ChatFormat]:
-    return load_model(SEEDLING), chat_format(AutoTokenizer.from_pretrained(SEEDLING))
 
 
 @pytest.fixture(scope="module")

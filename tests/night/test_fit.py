@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer
 
 from sleepd.lab import world
 from sleepd.lab.measure import load_model
 from sleepd.night import lora
-from sleepd.night.chat import ChatFormat, chat_format
+from sleepd.night.chat import ChatFormat
 from sleepd.night.fit import Fit, Material
 from sleepd.night.items import make_item
 from sleepd.night.presets import FitSettings, settings
@@ -24,11 +23,6 @@ from tests.night.conftest import SEEDLING
 
 QUESTIONS = [f"Where does {name} {world.syllables(number)} live?" for number, name in enumerate(world.FIRST[:40])]
 FAR = {3, 17, 29, 38}
-
-
-@pytest.fixture(scope="module")
-def base() -> tuple[Any, ChatFormat]:
-    return load_model(SEEDLING), chat_format(AutoTokenizer.from_pretrained(SEEDLING))
 
 
 @pytest.fixture(scope="module")

@@ -8,24 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer
 
 from sleepd.lab import world
-from sleepd.lab.measure import load_model
-from sleepd.night.chat import ChatFormat, chat_format
+from sleepd.night.chat import ChatFormat
 from sleepd.night.items import make_item
 from sleepd.night.mining import Miner
 from sleepd.night.presets import settings
 from sleepd.night.progress import Reporter, StopRequested
 from sleepd.night.rehearsal import answered
-from tests.night.conftest import SEEDLING
 
 QUESTIONS = [f"Where does {name} {world.syllables(number)} live?" for number, name in enumerate(world.FIRST[:40])]
-
-
-@pytest.fixture(scope="module")
-def base() -> tuple[Any, ChatFormat]:
-    return load_model(SEEDLING), chat_format(AutoTokenizer.from_pretrained(SEEDLING))
 
 
 def miner_on(model: Any, *, mixed: bool = False, reporter: Reporter | None = None) -> Miner:

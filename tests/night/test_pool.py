@@ -6,21 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer
 
 from sleepd.lab import own_items
-from sleepd.lab.measure import load_model
-from sleepd.night.chat import ChatFormat, chat_format
+from sleepd.night.chat import ChatFormat
 from sleepd.night.pool import BY_HEART, load_or_build
 from sleepd.night.rehearsal import self_made_prompts
-from tests.night.conftest import SEEDLING
 
 COUNT = 160
-
-
-@pytest.fixture(scope="module")
-def base() -> tuple[Any, ChatFormat]:
-    return load_model(SEEDLING), chat_format(AutoTokenizer.from_pretrained(SEEDLING))
 
 
 @pytest.fixture(scope="module")
