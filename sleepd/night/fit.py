@@ -33,6 +33,7 @@ from sleepd.night.rehearsal import Rehearsed
 T = TypeVar("T")
 BEHAVIOUR_EPOCHS = 3  # whole conversations are imitated a few times only: more would be parroting
 MINING_AT = (0.3, 0.6)  # of the steps: when it is looked for what needs more of the rest
+LEAST_OLD, MOST_OLD = 1 / 2, 2 / 3  # of a batch, once there are earlier items
 LOOKED_AT = 2048  # contrasts a look, and items of the pool: all of them would take as long as many steps
 
 
@@ -131,7 +132,7 @@ class Fit:
         self._draw_from_mined()
 
     def _plan(self) -> tuple[int, int]:
-        """Epochs and steps. Half of a batch is kept for earlier cards, be there some or not: a night's cost stays flat."""
+        """Epochs and steps, as if half of a batch were tonight's items, be it more or less: a night's cost stays flat."""
         fit, cards = self.fit, len(self.material.cards)
         if not cards:
             epochs = min(fit.epochs, BEHAVIOUR_EPOCHS)
@@ -140,8 +141,9 @@ class Fit:
         return fit.epochs, max(1, fit.min_steps, math.ceil(fit.epochs * cards / (fit.batch_size - fit.batch_size // 2)))
 
     def _old_a_step(self) -> int:
-        """Earlier items in a batch: half of it. With a third a few more of them were forgotten every night."""
-        return self.fit.batch_size // 2 if self.material.replay else 0
+        """Earlier items in a batch: half of it, and up to two thirds when they outnumber tonight's: with less, some are forgotten."""
+        old, new = len(self.material.replay), len(self.material.cards)
+        return int(self.fit.batch_size * min(MOST_OLD, max(LEAST_OLD, old / (old + new)))) if old else 0
 
     def _taught(self, step: int) -> list[Item]:
         """The items of one step: new cards, earlier ones, and conversations spread evenly over the night."""
@@ -160,7 +162,7 @@ class Fit:
             return []
         size = self.fit.contrast_batch
         hard = size // 2 if self.state.hard else 0
-        earlier = (size - hard) // 3 if self.material.earlier_contrast else 0
+        earlier = (size - hard) // 2 if self.material.earlier_contrast else 0
         new = size - hard - earlier if self.material.contrast else 0
         contrasts = [
             *self.contrast.take(step * size, new),

@@ -14,12 +14,13 @@ ATTENTION = ("q_proj", "v_proj")
 class FitSettings:
     """How one night trains. Rates are per optimiser step, ``kl_weight`` multiplies nats.
 
-    A step holds ``batch_size`` taught items (half of them of earlier nights, when there are any), ``contrast_batch``
+    A step holds ``batch_size`` taught items (half of them or more of earlier nights, when there are any), ``contrast_batch``
     contrasts and ``rehearsal_batch`` items of the pool. A night of few facts takes at least ``min_steps`` steps.
+    ``epochs``: passes over tonight's items if they fill half of each batch.
     ``forward_tokens``: tokens computed at once, which bounds memory and changes nothing else.
     ``first_weight``: what the first token of a taught answer or a contrast counts: with it a model decides whether it knows.
     ``upper_share`` of the layers are trained, from the top: the lower ones, which read names, are what leaks to other names.
-    ``deep_epochs``: those of a deep cycle. No earlier cards take half of its batches, so an epoch is two passes there.
+    ``deep_epochs``: those of a deep cycle. Its batches hold no earlier items, so that an epoch is two passes.
     ``calibrated``: the rate is measured for the base model instead of taken from its size.
     ``mixed_precision``: products in bfloat16 over float32 weights, on a CPU that is faster so.
     ``replay``, ``variety``: switched off only by the laboratory, to measure what they are worth.

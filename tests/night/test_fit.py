@@ -1,4 +1,4 @@
-"""What a training goes back to in its second half: the rehearsed items that it moved, on the real seedling."""
+"""What a step holds: earlier items beside new ones, and what the training moved, on the real seedling."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pool(base: tuple[Any, ChatFormat]) -> tuple[Rehearsed, ...]:
     return tuple(replace(r, top_log_p=r.top_log_p.flip(-1)) if i in FAR else r for i, r in enumerate(ordered))
 
 
-def fitted(base: tuple[Any, ChatFormat], pool: tuple[Rehearsed, ...], folder: Path, **own: Any) -> Fit:
+def fitted(base: tuple[Any, ChatFormat], pool: tuple[Rehearsed, ...], folder: Path, *, new: int = 1, old: int = 0, **own: Any) -> Fit:
     chat = base[1]
     fit: FitSettings = replace(settings({"preset": "verified"}, {"max_norm_ratio": 1.0}, 7_000_000), min_steps=4, epochs=1, **own)
     card = make_item(
@@ -42,9 +42,8 @@ def fitted(base: tuple[Any, ChatFormat], pool: tuple[Rehearsed, ...], folder: Pa
     )
     assert card is not None
     worn = lora.attach(load_model(SEEDLING), replace(fit, learning_rate=1e-6), None, 1)
-    return Fit(
-        worn, Material((card,), (), (), pool, ()), replace(fit, learning_rate=1e-6), 1, 0, Reporter(io.StringIO()), folder / "checkpoint"
-    )
+    material = Material((card,) * new, (card,) * old, (), pool, ())
+    return Fit(worn, material, replace(fit, learning_rate=1e-6), 1, 0, Reporter(io.StringIO()), folder / "checkpoint")
 
 
 def test_rehearsed_items_that_strayed_from_the_base_come_back_in_the_rest_of_the_steps(
@@ -62,3 +61,12 @@ def test_without_rehearsal_nothing_is_looked_for_in_the_pool(
     fit = fitted(base, pool, tmp_path, rehearsal=False)
     fit.run()
     assert fit.state.strayed == []
+
+
+@pytest.mark.parametrize(("new", "old", "earlier"), [(60, 0, 0), (60, 3, 12), (60, 60, 12), (60, 90, 14), (60, 120, 16), (60, 2400, 16)])
+def test_earlier_items_get_half_of_a_step_and_up_to_two_thirds_when_they_outnumber_the_new(
+    base: tuple[Any, ChatFormat], pool: tuple[Rehearsed, ...], tmp_path: Path, new: int, old: int, earlier: int
+) -> None:
+    fit = fitted(base, pool, tmp_path, new=new, old=old)
+    assert (fit.new_a_step, fit.old_a_step) == (24 - earlier, earlier)
+    assert fit.steps == fitted(base, pool, tmp_path, new=new).steps
