@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from sleepd.night.chat import ChatFormat
-from sleepd.night.generate import Generated, generate
+from sleepd.night.generate import generate
 from sleepd.night.items import Batch, Item, collate, make_item
 from sleepd.night.losses import hidden_states, kl_to_base, top_of_base
 from sleepd.night.positions import measured
@@ -123,11 +123,8 @@ def answered(
 
 def _said(model: Any, chat: ChatFormat, questions: Sequence[str], new_tokens: int, pause: Pause) -> list[tuple[str, str]]:
     """Each question with the base's greedy answer."""
-    return [(q, chat.decode(a.ids)) for q, a in zip(questions, _greedy(model, chat, questions, new_tokens, pause), strict=True)]
-
-
-def _greedy(model: Any, chat: ChatFormat, questions: Sequence[str], max_new_tokens: int, pause: Pause) -> list[Generated]:
-    return generate(model, [chat.question(q) for q in questions], chat.end_of_turn, max_new_tokens, pause=pause)
+    made = generate(model, [chat.question(q) for q in questions], chat.end_of_turn, new_tokens, pause=pause)
+    return [(q, chat.decode(a.ids)) for q, a in zip(questions, made, strict=True)]
 
 
 def self_made_prompts(model: Any, chat: ChatFormat, count: int, seed: int, pause: Pause, temperature: float = 1.0) -> list[str]:
@@ -224,8 +221,7 @@ def with_questions(
     Each stands in the pool ``CHOSEN_TIMES``: a few dozen among thousands would hardly ever have their turn.
     """
     asked = list(dict.fromkeys(questions))
-    answers = _greedy(model, chat, asked, ANSWER_TOKENS, pause) if asked else []
-    pairs = [(q, text) for q, a in zip(asked, answers, strict=True) if (text := chat.decode(a.ids))]
+    pairs = [(q, a) for q, a in _said(model, chat, asked, ANSWER_TOKENS, pause) if a]
     return replace(pool, train=(*pool.train, *rehearse(model, chat, pairs, max_tokens, pause) * CHOSEN_TIMES))
 
 
