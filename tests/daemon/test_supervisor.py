@@ -75,9 +75,11 @@ def test_progress_and_text_arrive_with_the_cycles_number_and_then_the_exit(watch
 
 def test_the_child_gets_its_limits_before_it_begins(watch: Watch) -> None:
     code = """
-import json, os, resource
+import json, os, pathlib, resource
+group = pathlib.Path("/proc/self/autogroup")
 print(json.dumps({"nice": os.nice(0), "oom": int(open("/proc/self/oom_score_adj").read()),
                   "data": resource.getrlimit(resource.RLIMIT_DATA)[0], "leader": os.getsid(0) == os.getpid(),
+                  "group": int(group.read_text().split()[-1]) if group.exists() else 7,
                   "io": os.popen("ionice -p %d 2>/dev/null" % os.getpid()).read().strip()}))
 """
     watch.start(code, ChildSettings("", "cpu", 0, 7, 900))
@@ -85,6 +87,7 @@ print(json.dumps({"nice": os.nice(0), "oom": int(open("/proc/self/oom_score_adj"
     found = json.loads(watch.lines[0][1])
     assert (found["nice"], found["oom"], found["leader"]) == (max(7, os.nice(0)), 800, True)
     assert found["data"] == 900 * 1024 * 1024
+    assert found["group"] == 7  # its session's, where the kernel shares out the processor by sessions
     assert found["io"] in ("idle", "")  # "": no ionice here to ask
 
 
