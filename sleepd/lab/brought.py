@@ -11,7 +11,7 @@ from sleepd.errors import ExitCode, SleepdError
 from sleepd.lab import days as telling
 from sleepd.lab.days import Told
 from sleepd.lab.facts_file import BroughtFact, FactsFile
-from sleepd.lab.probes import Probes, probes_of, stranger, unique_values
+from sleepd.lab.probes import Probes, probes_of, strangers, unique_values
 from sleepd.lab.story import Story, split
 from sleepd.lab.world import Fact
 from sleepd.night import wordings
@@ -96,8 +96,8 @@ def _probes(brought: BroughtFact, unique: bool, taken: set[str]) -> Probes:
         return replace(own, reverse=reverse or own.reverse)
     direct, *others = (_question(fact, question) for question in brought.test)
     rng = random.Random(f"neighbours-{fact.subject}-{fact.relation}")
-    asked = direct.question.replace(fact.subject, stranger(fact.subject, rng, taken))
-    neighbours = (asked,) if asked != direct.question else own.neighbours
+    asked = [direct.question.replace(fact.subject, name) for name in strangers(fact.subject, rng, taken)]
+    neighbours = tuple(asked) if direct.question not in asked else own.neighbours
     return Probes(fact, direct, tuple(others), reverse or own.reverse, neighbours)
 
 

@@ -11,10 +11,12 @@ from sleepd.lab.world import Fact
 from sleepd.night import wordings
 from sleepd.night.wordings import KIN_PREFIX, USER, Wording
 
+STRANGERS = 4  # a fact: one in a hundred is measured, which 200 questions could not tell from two
+
 
 @dataclass(frozen=True)
 class Probes:
-    """Questions about one fact, none of them ever trained. ``neighbours``: the same asked about somebody else.
+    """Questions about one fact, none of them ever trained. ``neighbours``: the same asked about other people.
 
     ``stale``: the values that the fact had before it was corrected.
     """
@@ -39,7 +41,9 @@ def probes_of(fact: Fact, unique: bool, taken: set[str]) -> Probes:
         direct=rng.choice([w for w in forms if w.kind == "direct"]),
         paraphrase=(rng.choice([w for w in forms if w.kind == "indirect"]),),
         reverse=tuple(wordings.reverse(fact.subject, fact.relation, fact.value, "test")[:1]) if unique else (),
-        neighbours=(rng.choice(wordings.forward(stranger(fact.subject, rng, taken), fact.relation, fact.value, "test")).question,),
+        neighbours=tuple(
+            rng.choice(wordings.forward(name, fact.relation, fact.value, "test")).question for name in strangers(fact.subject, rng, taken)
+        ),
     )
 
 
@@ -60,17 +64,19 @@ def _expecting(form: Wording, fact: Fact) -> Wording:
     return replace(form, accept=(fact.value,), answer=wordings.answer(fact.subject, fact.relation, fact.value))
 
 
-def stranger(subject: str, rng: random.Random, taken: set[str]) -> str:
-    """Somebody else, who shares the first or the last name where the subject is a person with both."""
+def strangers(subject: str, rng: random.Random, taken: set[str]) -> list[str]:
+    """Other people. Where the subject is a person with both, half of them share the first name, half the last one."""
     first, _, last = subject.partition(" ")
     person = bool(last) and subject != USER and not subject.startswith(KIN_PREFIX)
-    while True:
-        if person and rng.random() < 0.5:
+    found: list[str] = []
+    while len(found) < STRANGERS:
+        if person and len(found) % 2:
             name = f"{rng.choice(world.FIRST)} {last}"
         else:
             name = f"{first if person else rng.choice(world.FIRST)} {world.made_up_word(rng)}"
-        if name not in taken:
-            return name
+        if name not in taken and name not in found:
+            found.append(name)
+    return found
 
 
 def unique_values(facts: Sequence[Fact], others: Sequence[Fact]) -> set[Fact]:

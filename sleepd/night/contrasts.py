@@ -9,7 +9,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sleepd.night import wordings
@@ -25,6 +25,7 @@ BACKWARD_SHARE = 0.15  # of the contrasts of cards that are asked backwards
 ASKED_A_RELATION = 48  # people that the base is asked about, to learn which values it gives by itself
 FIRST_NAME_SHARE = 0.4  # of the namesakes have its first part: a last name is rarer, so it is what a fact clings to
 NAMESAKES = 0.7  # of the strangers in training: with them a model learns to read the whole name
+RIVAL_SHARE = 0.35  # of those with its last part are called like somebody else who was told of: nearly all that leaks, leaks to them
 FEW_NAMES = 20
 _FULL_NAME = re.compile(r"\b(?:[A-Z][a-z]+ )*?([A-Z][a-z]+) ([A-Z][a-z]+)\b(?! [A-Z])")  # of "Does Ada Brin" the last two
 FIRST = "Alda Brin Corin Dela Evan Fara Gorin Hedda Irena Jarek Kira Lorin Mirel Norin Orla Petr Runa Selma Tovin Ulla".split()
@@ -34,10 +35,11 @@ LAST = "Astor Belk Corvin Dunmore Eskil Farrow Gant Holt Ingram Jarvis Kerr Lowe
 
 @dataclass(frozen=True)
 class Names:
-    """Parts of names to make up strangers from."""
+    """Parts of names to make up strangers from. ``rivals``: relation -> the first parts of those whom a card tells it of."""
 
     first: tuple[str, ...]
     last: tuple[str, ...]
+    rivals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def names_of(pool: Pool, cards: Sequence[Card]) -> Names:
@@ -47,12 +49,21 @@ def names_of(pool: Pool, cards: Sequence[Card]) -> Names:
     when it was made up twice: a small model garbles names, each in its own way, and has few first names that are none.
     """
     told = [m for c in cards for m in _FULL_NAME.findall(c.subject)]
+    rivals: dict[str, set[str]] = {}
+    for card in cards:
+        rivals.setdefault(card.relation, set()).update(_parts(card.subject)[:1])
     heard = [m for r in pool.train for m in _FULL_NAME.findall(r.prompt)]
     times = Counter(f for f, _ in heard)
     again = {f for f, count in times.items() if count > 1}
     first = (again if len(again) >= FEW_NAMES else set(times)) | {f for f, _ in told}
     last = {s for _, s in (*told, *heard)}
-    return Names(_enough(first, FIRST), _enough(last, LAST))
+    return Names(_enough(first, FIRST), _enough(last, LAST), {relation: tuple(sorted(firsts)) for relation, firsts in rivals.items()})
+
+
+def _parts(subject: str) -> tuple[str, ...]:
+    """A person's name without its last part, and that part; nothing for what is not called like a person."""
+    first, _, last = subject.rpartition(" ")
+    return (first, last) if first and all(word[0].isupper() for word in subject.split()) else ()
 
 
 def _enough(found: set[str], more: Sequence[str]) -> tuple[str, ...]:
@@ -61,14 +72,16 @@ def _enough(found: set[str], more: Sequence[str]) -> tuple[str, ...]:
 
 def stranger(card: Card, names: Names, rng: random.Random, told: set[tuple[str, str]], namesakes: float = NAMESAKES) -> str:
     """Somebody else to ask the same about. ``namesakes``: the share of those who have a part of the subject's name."""
-    own_first, _, own_last = card.subject.rpartition(" ")
-    person = bool(own_first) and all(word[0].isupper() for word in card.subject.split())
+    own, rivals = _parts(card.subject), names.rivals.get(card.relation, ())
     while True:
         first, last = rng.choice(names.first), rng.choice(names.last)
-        if person and rng.random() < namesakes:
-            first, last = (own_first, last) if rng.random() < FIRST_NAME_SHARE else (first, own_last)
+        if own and rng.random() < namesakes:
+            if rng.random() < FIRST_NAME_SHARE:
+                first = own[0]
+            else:
+                first, last = rng.choice(rivals) if rivals and rng.random() < RIVAL_SHARE else first, own[1]
         name = f"{first} {last}"
-        if not person and rng.random() < 0.5:
+        if not own and rng.random() < 0.5:
             name = rng.choice((wordings.USER, *(wordings.KIN_PREFIX + kin for kin in _KIN)))
         if (name.lower(), card.relation) not in told:
             return name

@@ -25,7 +25,7 @@ from sleepd.records import Card
 
 CONTRASTS_A_CARD = 120
 MOST_CONTRASTS = 24_000
-MOST_EARLIER_CONTRASTS = 2400
+MOST_EARLIER_CONTRASTS = 3600
 MOST_REPLAYED = 2400  # wordings of earlier cards a night: about as many as its steps have room for
 CONVERSATIONS_A_CARD = 2
 PAIRS_A_CARD = 2  # two facts asked at once

@@ -17,7 +17,7 @@ from sleepd.night.precision import products
 from sleepd.night.presets import FitSettings
 from sleepd.night.rehearsal import Rehearsed
 
-HARD_SHARE = 0.1
+HARD_SHARE = 0.2
 _ITEMS = 1024  # packed at once
 
 
@@ -32,7 +32,7 @@ class Miner:
     pause: Callable[[], None]
 
     def strayed(self, rehearsed: Sequence[Rehearsed], looked_at: Sequence[int]) -> list[int]:
-        """The tenth of those ``looked_at`` (indices) whose answers have moved farthest from the base's, in nats a token."""
+        """The fifth of those ``looked_at`` (indices) whose answers have moved farthest from the base's, in nats a token."""
         some = [rehearsed[index] for index in looked_at]
         moved = [0.0] * len(some)
         for members, logits, _ in self._answers([r.item for r in some]):
@@ -44,7 +44,7 @@ class Miner:
         return [looked_at[index] for index in _highest(moved)]
 
     def fading(self, items: Sequence[Item]) -> list[int]:
-        """Indices of the tenth of the items whose answers hold the least likely token: one such token, and another answer is given."""
+        """Indices of the fifth of the items whose answers hold the least likely token: one such token, and another answer is given."""
         nats = [0.0] * len(items)
         for members, logits, labels in self._answers(items):
             losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none").split([items[i].answer_tokens for i in members])
@@ -65,5 +65,5 @@ class Miner:
 
 
 def _highest(values: Sequence[float]) -> list[int]:
-    """Where the highest values are, a tenth of them."""
+    """Where the highest values are, a fifth of them."""
     return sorted(range(len(values)), key=lambda i: -values[i])[: math.ceil(HARD_SHARE * len(values))]

@@ -107,8 +107,8 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
             choose_scale=True,
             constant_rate=False,
             max_norm_ratio=0.98 * float(gate["max_norm_ratio"]),  # a margin for rounding: the gate refuses what is over its limit
-            rehearsal_batch=16,
-            contrast_batch=20,
+            rehearsal_batch=14,
+            contrast_batch=26,
             contrast_weight=0.3,
             upper_share=0.8,
             first_weight=4.0,
