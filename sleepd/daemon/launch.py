@@ -14,6 +14,7 @@ import platform
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -39,6 +40,7 @@ def main(arguments: list[str]) -> None:
     if number is not None:
         libc.syscall(number, 1, 0, _IOPRIO_CLASS_IDLE)
     _attempt(lambda: os.setpriority(os.PRIO_PROCESS, 0, max(limits["nice"], os.getpriority(os.PRIO_PROCESS, 0))))
+    _attempt(lambda: _lower_session(limits["nice"]))
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
@@ -54,6 +56,17 @@ def _enter_cgroup(directory: str | None) -> bool:
     if not directory:
         return False
     return _attempt(lambda: Path(directory, "cgroup.procs").write_text(str(os.getpid())))
+
+
+def _lower_session(nice: int) -> None:
+    """Where the kernel groups processes by session, a nice value counts within a session only, and the trainer leads its own."""
+    for _ in range(20):
+        try:
+            Path("/proc/self/autogroup").write_text(str(nice))
+        except BlockingIOError:
+            time.sleep(0.05)  # the kernel takes ten of these a second, from everybody together
+        else:
+            return
 
 
 def _attempt(action) -> bool:  # type: ignore[no-untyped-def]  # any callable; its result does not matter

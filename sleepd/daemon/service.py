@@ -1,6 +1,6 @@
 """The resident: one loop that takes from one queue, and everything that puts into it.
 
-Owns signals, systemd, the watcher, the alarm clock, the control socket and reloading. Every wait has a
+Owns signals, the watcher, the alarm clock and the control socket. Every wait has a
 deadline; nothing polls. What the daemon does with an event is the engine's.
 """
 
@@ -13,10 +13,9 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from sleepd import __version__, journal
-from sleepd.config import Loaded, diff, load
+from sleepd.config import Loaded, load
 from sleepd.control.server import Pending, Server
 from sleepd.daemon import circadian, status
 from sleepd.daemon.commands import ONLY_LOOK, Commands
@@ -33,16 +32,16 @@ from sleepd.daemon.events import (
     WorkDone,
 )
 from sleepd.daemon.events import Event as LoopEvent
-from sleepd.daemon.health import Heartbeats
+from sleepd.daemon.health import Heartbeats, Watchdog
 from sleepd.daemon.inference import LOOK_SECONDS
 from sleepd.daemon.lock import StateLock
-from sleepd.daemon.merge import merged
 from sleepd.daemon.ports import Ports
+from sleepd.daemon.reloading import Reloading
 from sleepd.daemon.scheduler import AlarmClock
-from sleepd.errors import ConfigError, LedgerError, SleepdError
+from sleepd.errors import LedgerError, SleepdError
 from sleepd.experience.watcher import Watcher
 from sleepd.journal import Event, logger
-from sleepd.notify import Notifier, watchdog_interval
+from sleepd.notify import Notifier
 from sleepd.records import Decision
 
 log = logger(__name__)
@@ -72,18 +71,16 @@ class Service:
     def __init__(self, loaded: Loaded, reload_config: Callable[[], Loaded], ports: Ports) -> None:
         self._queue: queue.SimpleQueue[LoopEvent] = queue.SimpleQueue()
         self._later: deque[LoopEvent] = deque()
-        self._reload_config = reload_config
         self._ports = ports
         self._notify = Notifier(ports.environment)
-        self._generation = 1
         self._stopping = False
         self._decided: Decision | None = None
         self._phase: str | None = None
         self._beats = Heartbeats(ports.monotonic)
-        self._watchdog_seconds = watchdog_interval(ports.environment)
-        self._fed_at = ports.monotonic()
         self._engine = Engine(loaded, self._queue.put, ports, self._run_changed, self._run_finished, self._while_reading)
-        self._commands = Commands(self._engine, self.reload, lambda: self._generation)
+        self._watchdog = Watchdog(self._beats, self._notify, self._engine.timers, ports)
+        self._reloading = Reloading(self._engine, reload_config, self._notify, ports.environment, self._taken)
+        self._commands = Commands(self._engine, self._reloading.reload, lambda: self._reloading.generation)
         self._server = Server(
             loaded.socket,
             lambda pending: self._queue.put(RequestArrived(pending)),
@@ -111,7 +108,7 @@ class Service:
             timers.after("buffers", 0.0, self._look_at_buffers)
             timers.after("inference", 0.0, self._look_at_inference)
             self._decide_later(0.0)
-            self._feed_watchdog()
+            self._watchdog.feed()
             self._notify.ready(status.status_line(self._engine))
             log.info(
                 Event.DAEMON_READY, socket=str(self._engine.loaded.socket), buffers=[str(path) for path in self._engine.loaded.buffers]
@@ -177,7 +174,7 @@ class Service:
             self._stopping = True
         elif number == signal.SIGHUP:
             try:
-                self.reload()
+                self._reloading.reload()
             except SleepdError:
                 return  # logged where it was refused; nobody waits for an answer
         else:
@@ -243,24 +240,12 @@ class Service:
     def _say_status(self) -> None:
         self._notify.status(status.status_line(self._engine))
 
-    def _feed_watchdog(self) -> None:
-        if self._watchdog_seconds is None:
-            return
-        stale = self._beats.stale()
-        if stale:
-            log.error(Event.COMPONENT_STALE, components=stale)
-        else:
-            self._notify.watchdog()
-        self._fed_at = self._ports.monotonic()
-        self._engine.timers.after("watchdog", self._watchdog_seconds, self._feed_watchdog)
-
     def _while_reading(self) -> None:
         """Called after every batch while a large buffer is read: the loop is busy, not stuck, and who only asks is answered.
 
         Whatever could change something waits until the buffer has been read, in its order.
         """
-        if self._watchdog_seconds is not None and self._ports.monotonic() - self._fed_at >= self._watchdog_seconds:
-            self._feed_watchdog()
+        self._watchdog.feed_if_due()
         for _ in range(self._queue.qsize()):
             event = self._queue.get()
             if isinstance(event, RequestArrived) and event.pending.request.command in ONLY_LOOK:
@@ -272,30 +257,7 @@ class Service:
 
     # -- configuration ----------------------------------------------------------------------------------------
 
-    def reload(self) -> dict[str, Any]:
-        """Read the configuration again; apply it whole, or change nothing and raise. A running child keeps its job."""
-        self._notify.reloading()
-        said = "configuration rejected, the old one stays"
-        try:
-            old = self._engine.loaded
-            new = self._reload_config()
-            changes = diff(old.config, new.config)
-            kept = merged(old, new)
-            self._take(old, kept)
-            self._generation += 1
-            said = "configuration reloaded" + (f" ({', '.join(changes.needs_restart)} after a restart)" if changes.needs_restart else "")
-            log.info(Event.CONFIG_RELOADED, applied=changes.applied, needs_restart=changes.needs_restart, generation=self._generation)
-            return {"applied": list(changes.applied), "needs_restart": list(changes.needs_restart), "generation": self._generation}
-        except ConfigError as error:
-            log.error(Event.CONFIG_REJECTED, error=error.message, remedy=error.remedy)
-            raise
-        finally:
-            self._notify.ready(f"{said}; {status.status_line(self._engine)}")
-
-    def _take(self, old: Loaded, new: Loaded) -> None:
-        self._engine.reconfigure(new)
-        if new.config.log.level != old.config.log.level:
-            journal.configure(old.config.log.format, new.config.log.level, self._ports.environment, sys.stderr)
+    def _taken(self, old: Loaded, new: Loaded) -> None:
         if new.buffers != old.buffers:
             self._watch()
         self._engine.timers.after("inference", 0.0, self._look_at_inference)
