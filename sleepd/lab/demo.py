@@ -1,8 +1,8 @@
 """The demonstration: a day and a night of one small model, with the real daemon and the real service.
 
-Starts `sleepd serve` and `sleepd run` on the seedling, asks about people it has never heard of, tells
-it about them in ordinary chat, waits for the night, and asks again in other words. Nothing is faked:
-it speaks HTTP to the service and reads `sleepd status`, as a user would.
+Asks the seedling about people it has never heard of, tells it about them in ordinary chat, waits for the
+night, and asks again in other words. Nothing is faked: it speaks HTTP to the service and reads
+`sleepd status`, as a user would.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from sleepd.lab import world
-from sleepd.lab.client import Client, Reply
+from sleepd.lab.client import Reply
+from sleepd.lab.running import Running
 from sleepd.lab.traffic import Traffic
 from sleepd.lab.world import Fact
 from sleepd.night import wordings
@@ -35,35 +34,6 @@ PEOPLE = 10
 KNOWN_ASKED = 100
 DEADLINE_SECONDS = 600.0
 ASIDES = ("How are you today?", "What is the opposite of hot?", "It is raining again.", "What do you think about music?")
-
-CONFIG = """\
-[model]
-path = "{model}"
-[experience]
-buffers = ["{buffer}"]
-poll_seconds = 2.0
-[schedule]
-night = "{night}"
-deep_night = "{deep_night}"
-day = "{day}"
-timezone = "UTC"
-idle_minutes = 0.05
-[training]
-heldout_text = "{model}/heldout.txt"
-device = "cpu"
-[inference]
-kind = "sleepd"
-url = "http://127.0.0.1:{port}"
-[serve]
-port = {port}
-device = "cpu"
-[directories]
-state = "{home}/state"
-runtime = "{home}/run"
-cache = "{home}/cache"
-[log]
-format = "json"
-"""
 
 
 @dataclass(frozen=True)
@@ -92,48 +62,12 @@ class Narrator:
 
 
 class Demo:
-    """One run in the folder ``home``; ``close`` stops both processes."""
+    """What is done to the ``running`` service and daemon, and asked of them."""
 
-    def __init__(self, home: Path, seed: int, narrator: Narrator) -> None:
-        self.home, self.narrator = home, narrator
-        self.model = Path(str(files("sleepd.lab") / "seedling"))
+    def __init__(self, running: Running, seed: int, narrator: Narrator) -> None:
+        self.running, self.client, self.narrator = running, running.client, narrator
         self.rng = random.Random(f"demo-{seed}")
         self.facts = world.facts_about(self.rng, world.people(seed, PEOPLE))
-        self.port = free_port()
-        self.client = Client("127.0.0.1", self.port)
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.config = home / "sleepd.toml"
-
-    def start(self) -> None:
-        """Start the inference service and the daemon, and wait until both answer."""
-        now = datetime.now(UTC)
-        times = {name: (now + timedelta(hours=h)).strftime("%H:%M") for name, h in (("night", -2), ("deep_night", 4), ("day", 8))}
-        self.config.write_text(
-            CONFIG.format(model=self.model, buffer=self.home / "experience_buffer.json", home=self.home, port=self.port, **times)
-        )
-        self._launch("serve")
-        self._wait("the inference service", lambda: self.client.health() is not None)
-        self._launch("run")
-        self._wait("the daemon", lambda: self.status() is not None)
-
-    def _launch(self, verb: str) -> None:
-        with (self.home / f"{verb}.log").open("wb") as log:
-            self.processes.append(subprocess.Popen([sys.executable, "-m", "sleepd", "-c", str(self.config), verb], stdout=log, stderr=log))
-
-    def _wait(self, what: str, ready: Any) -> None:
-        deadline = time.monotonic() + 90
-        while not ready():
-            if any(p.poll() is not None for p in self.processes) or time.monotonic() > deadline:
-                logs = "".join(f"--- {p.name}\n{p.read_text()[-1500:]}\n" for p in sorted(self.home.glob("*.log")))
-                raise SystemExit(f"{what} did not start; its log says:\n{logs}")
-            time.sleep(0.1)
-
-    def status(self) -> dict[str, Any] | None:
-        """What `sleepd status --json` prints, or None when the daemon does not answer."""
-        done = subprocess.run(
-            [sys.executable, "-m", "sleepd", "-c", str(self.config), "status", "--json"], capture_output=True, text=True, timeout=30
-        )
-        return dict(json.loads(done.stdout)) if done.returncode == 0 else None
 
     def ask(self, forms: Sequence[Wording]) -> list[Asked]:
         """Ask each in a fresh context, with capture off, so that no question becomes an experience."""
@@ -153,12 +87,13 @@ class Demo:
 
     def night(self) -> dict[str, Any]:
         """Follow the daemon until its first cycle has a verdict."""
+        run_log = self.running.home / "run.log"
         deadline = time.monotonic() + DEADLINE_SECONDS
         last = ""
         while time.monotonic() < deadline:
-            status = self.status()
+            status = self.running.status()
             if status is None:
-                raise SystemExit(f"the daemon stopped; its log is {self.home / 'run.log'}:\n{(self.home / 'run.log').read_text()[-2000:]}")
+                raise SystemExit(f"the daemon stopped; its log is {run_log}:\n{run_log.read_text()[-2000:]}")
             line = describe(status)
             if line != last:
                 self.narrator.say(line)
@@ -166,29 +101,7 @@ class Demo:
             if status["last_cycle"] is not None and status["cycle"] is None:
                 return status
             time.sleep(1.0)
-        raise SystemExit(f"no night was finished within {DEADLINE_SECONDS:.0f} s; see {self.home / 'run.log'}")
-
-    def daemon_rss_mb(self) -> float:
-        text = Path(f"/proc/{self.processes[1].pid}/status").read_text()
-        return round(int(next(line.split()[1] for line in text.splitlines() if line.startswith("VmRSS"))) / 1024, 1)
-
-    def close(self) -> None:
-        for process in reversed(self.processes):
-            process.terminate()
-        for process in reversed(self.processes):
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        raise SystemExit(f"no night was finished within {DEADLINE_SECONDS:.0f} s; see {run_log}")
 
 
 def describe(status: dict[str, Any]) -> str:
@@ -226,20 +139,21 @@ def table(before: Sequence[Asked], after: Sequence[Asked]) -> str:
 
 def run(home: Path, seed: int, narrator: Narrator) -> dict[str, Any]:
     """The whole demonstration; returns the figures of ``--json``."""
-    demo = Demo(home, seed, narrator)
+    running = Running(home, Path(str(files("sleepd.lab") / "seedling")))
+    demo = Demo(running, seed, narrator)
     try:
         narrator.say("starting the inference service and the daemon (its clock says night)")
-        demo.start()
+        running.start()
         forms = [
             next(w for w in wordings.forward(f.subject, f.relation, f.value, "test") if w.kind == kind)
             for f in demo.facts
             for kind in ("direct", "indirect")
         ]
-        known = known_wordings(demo.model, KNOWN_ASKED)
+        known = known_wordings(running.model, KNOWN_ASKED)
         narrator.say(f"asking {len(forms)} questions about {PEOPLE} people it has never heard of, and {KNOWN_ASKED} about people it knows")
         before, known_before = demo.ask(forms), demo.ask(known)
         narrator.say(f"it answers {share(before):.0%} of the first and {share(known_before):.0%} of the second")
-        traffic = Traffic("127.0.0.1", demo.port, [w.question for w in known[:20]])
+        traffic = Traffic("127.0.0.1", running.port, [w.question for w in known[:20]])
         narrator.say("a second client keeps asking other questions from now on")
         traffic.start()
         demo.tell()
@@ -248,8 +162,8 @@ def run(home: Path, seed: int, narrator: Narrator) -> dict[str, Any]:
         status = demo.night()
         night_seconds = time.monotonic() - night_started
         after, known_after = demo.ask(forms), demo.ask(known)
-        counts = traffic.stop(demo.client)
-        health = demo.client.health() or {}
+        counts = traffic.stop(running.client)
+        health = running.client.health() or {}
         figures = {
             "recall_before": share(before),
             "recall_after": share(after),
@@ -261,7 +175,7 @@ def run(home: Path, seed: int, narrator: Narrator) -> dict[str, Any]:
             "requests": counts.requests,
             "failed_requests": counts.failed + counts.wrong_adapter,
             "night_seconds": round(night_seconds, 1),
-            "daemon_rss_mb": demo.daemon_rss_mb(),
+            "daemon_rss_mb": running.daemon_rss_mb(),
         }
         narrator.say("asking again in fresh contexts, with capture off")
         narrator.say()
@@ -270,7 +184,7 @@ def run(home: Path, seed: int, narrator: Narrator) -> dict[str, Any]:
             print(summary(figures, counts.wrong_adapter, status["last_cycle"]["reasons"]))
         return figures
     finally:
-        demo.close()
+        running.close()
 
 
 def summary(figures: dict[str, Any], wrong_adapter: int, reasons: Sequence[str]) -> str:

@@ -103,7 +103,8 @@ Data: [comparison.json](laboratory/comparison.json), with every seed, every nigh
 Shares are of questions or facts. *direct*, *paraphrased* and *reverse* are asked on the morning after about that day's facts; reverse
 only where a value belongs to one subject. *backward transfer* is the mean change of a day's facts between their own night and the last,
 *forgetting* the mean drop from their best. *unseen text* is the change of the loss on text that no night reads, *KL* in nats a token on
-prompts that have nothing to do with the facts, *leaks* the share of questions about strangers that are answered with a learned value.
+prompts that have nothing to do with the facts, *leaks* the share of questions about strangers that are answered with a learned value:
+four strangers a fact, half of them with its subject's first name, half with its last.
 {_known(base)}
 
 ![Recipes compared, night by night](laboratory/recipes.svg)
