@@ -142,7 +142,7 @@ def test_a_pid_file_older_than_its_process_is_anothers(start: Make, settings: Ma
         make(settings(kind="signal", pid_file=file)).reload(DIRECTORY, "cycle_007")
 
 
-@pytest.mark.parametrize("content", ["", "abc", "-1", "0", "1", "12 13", str(os.getpid())])
+@pytest.mark.parametrize("content", ["", "abc", "-1", "0", "1", "12 13", pytest.param(str(os.getpid()), id="our own")])
 def test_a_pid_file_without_a_services_pid_is_refused(settings: Make, tmp_path: Path, content: str) -> None:
     with pytest.raises(ReloadError, match="not the pid of a service"):
         make(settings(kind="signal", pid_file=pid_file(tmp_path, content))).reload(DIRECTORY, "cycle_007")
