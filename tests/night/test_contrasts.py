@@ -62,7 +62,7 @@ def test_a_namesake_has_the_first_or_the_last_name_of_the_subject(subject: str, 
     assert made == {f"{f} {s}" for f in (first, "Tom", "Iris") for s in (last, "Belk", "Gant")} - {subject, "Tom Gant"}
 
 
-def test_half_of_those_with_the_same_last_name_are_called_like_somebody_else_of_whom_the_same_is_told(pool: Pool) -> None:
+def test_a_third_of_those_with_the_same_last_name_are_called_like_somebody_else_of_whom_the_same_is_told(pool: Pool) -> None:
     card = replace(CARDS[0], subject="Ada Brin")
     rivals = [replace(card, id=f"rival {name}", subject=f"{name} Kell") for name in ("Zyra", "Quorin")]
     elsewhere = replace(card, id="other", subject="Ubble Kell", relation=next(c.relation for c in CARDS if c.relation != card.relation))
@@ -70,7 +70,7 @@ def test_half_of_those_with_the_same_last_name_are_called_like_somebody_else_of_
     rng, told = random.Random(3), {(c.subject.lower(), c.relation) for c in (card, *rivals)}
     made = [contrasts.stranger(card, names, rng, told, namesakes=1.0).split() for _ in range(600)]
     same = [first for first, last in made if last == "Brin"]
-    assert 0.4 < sum(first in ("Zyra", "Quorin") for first in same) / len(same) < 0.6
+    assert 0.25 < sum(first in ("Zyra", "Quorin") for first in same) / len(same) < 0.45
     assert not {"Ada Brin", "Zyra Kell"} & {" ".join(name) for name in made}
     assert same.count("Ubble") < 0.1 * len(same)
 

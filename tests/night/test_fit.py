@@ -22,7 +22,7 @@ from sleepd.night.rehearsal import Rehearsed, answered
 from tests.night.conftest import SEEDLING
 
 QUESTIONS = [f"Where does {name} {world.syllables(number)} live?" for number, name in enumerate(world.FIRST[:40])]
-FAR = {3, 17, 29, 38}
+FAR = {3, 8, 12, 17, 22, 29, 31, 38}  # a fifth
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def miner_on(model: Any, *, mixed: bool = False, reporter: Reporter | None = Non
 def test_the_contrasts_that_moved_farthest_from_the_base_are_found(base: tuple[Any, ChatFormat], mixed: bool) -> None:
     model, chat = base
     contrasts = answered(model, chat, QUESTIONS, 48)
-    moved = {3, 17, 29, 38}
+    moved = {3, 8, 12, 17, 22, 29, 31, 38}  # a fifth
     contrasts = [replace(c, top_log_p=c.top_log_p.flip(-1)) if i in moved else c for i, c in enumerate(contrasts)]
     assert set(miner_on(model, mixed=mixed).strayed(contrasts, range(len(contrasts)))) == moved
 
@@ -37,7 +37,7 @@ def test_the_contrasts_that_moved_farthest_from_the_base_are_found(base: tuple[A
 def test_the_items_with_an_unlikely_token_in_their_answer_are_found(base: tuple[Any, ChatFormat]) -> None:
     model, chat = base
     answers = {r.prompt: r.answer for r in answered(model, chat, QUESTIONS, 48)}
-    forgotten = {0, 21, 33, 39}
+    forgotten = {0, 5, 11, 18, 21, 27, 33, 39}  # a fifth
     said = [answer.replace(" ", " Zq ", 1) if i in forgotten else answer for i, answer in enumerate(map(answers.__getitem__, QUESTIONS))]
     items = [
         made
