@@ -7,17 +7,12 @@ the same way. Nothing is set up before ``configure``.
 
 from __future__ import annotations
 
-import array
-import errno
-import fcntl
 import json
 import logging
 import os
 import re
-import socket
-import struct
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -27,11 +22,11 @@ import structlog
 from structlog.stdlib import BoundLogger
 
 from sleepd.errors import ConfigError
+from sleepd.journald import JournalSocket
 
 FORMATS = ("auto", "console", "json", "journald")
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
-SEND_SECONDS = 1.0
 
 _MESSAGE_IDS = uuid.UUID("5f1fa9c8-8f0e-4a39-9b8e-3c1d6f3a2b57")
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7))
@@ -160,47 +155,6 @@ def is_journal_stream(env: Mapping[str, str], stream: TextIO) -> bool:
     return env.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-class JournalSocket:
-    """journald's native protocol: one datagram an entry, a sealed memory file for what does not fit into one."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises ConfigError when nothing listens on ``path``."""
-        self._path = str(path)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._socket.settimeout(SEND_SECONDS)
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as trial:
-                trial.connect(self._path)
-        except OSError as error:
-            self._socket.close()
-            message = f"journald does not listen on {path}: {error.strerror or error}"
-            raise ConfigError(message, 'start systemd-journald, or set log.format = "json"') from error
-
-    def send(self, fields: Sequence[tuple[str, str]]) -> None:
-        """Raises OSError when journald is gone or does not keep up."""
-        entry = b"".join(_encoded(name, value) for name, value in fields)
-        try:
-            self._socket.sendto(entry, self._path)  # by address each time: journald may have been restarted
-        except OSError as error:
-            if error.errno not in (errno.EMSGSIZE, errno.ENOBUFS):
-                raise
-            self._send_as_file(entry)
-
-    def _send_as_file(self, entry: bytes) -> None:
-        descriptor = os.memfd_create("sleepd-journal-entry", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        try:
-            with open(descriptor, "wb", closefd=False) as file:
-                file.write(entry)
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
-            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
-            self._socket.sendmsg([], [rights], 0, self._path)
-        finally:
-            os.close(descriptor)
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 class _Output(logging.Handler):
     """Marks the outputs that ``configure`` may replace."""
 
@@ -287,13 +241,6 @@ def _console(stream: TextIO) -> Renderer:
         return str(renderer(None, str(fields["level"]), shown))
 
     return render
-
-
-def _encoded(name: str, value: str) -> bytes:
-    data = value.encode("utf-8", "replace")
-    if b"\n" in data:
-        return name.encode() + b"\n" + struct.pack("<Q", len(data)) + data + b"\n"
-    return name.encode() + b"=" + data + b"\n"
 
 
 def _field_name(key: str) -> str:

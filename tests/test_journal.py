@@ -320,7 +320,7 @@ class TestJournald:
     def test_a_journald_that_does_not_read_cannot_hold_up_the_daemon(
         self, journald: Journald, stderr: TextIO, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(journal, "SEND_SECONDS", 0.05)
+        monkeypatch.setattr("sleepd.journald.SEND_SECONDS", 0.05)
         journal.configure("journald", "info", NO_ENV, stderr, journald.path)
         for number in range(2000):
             journal.logger("sleepd").info("fills the queue", number=number)

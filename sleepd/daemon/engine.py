@@ -27,6 +27,7 @@ from sleepd.daemon.model import ModelWatch
 from sleepd.daemon.outlook import Outlook, thresholds
 from sleepd.daemon.pace import Pace
 from sleepd.daemon.ports import Ports
+from sleepd.daemon.problems import Problems
 from sleepd.daemon.requests import Requests
 from sleepd.daemon.steps import CHILD_STEPS
 from sleepd.daemon.supervisor import Supervisor
@@ -81,10 +82,7 @@ class Engine:
         self.forgetting = Forgetting(self.context, self.worker.submit, self.timers)
         self.requests = Requests(self.context, self.driver, self.forgetting)
         self.model = ModelWatch(self.context, self.worker.submit)
-        self.start_problem: SleepdError | None = None
-        self.ledger_problem: SleepdError | None = None
-        self._damage: SleepdError | None = None
-        self._told: frozenset[str] = frozenset()
+        self.problems = Problems(self.context, self.driver, self.model, self.buffers, self.inference)
         self._finished = finished
 
     @property
@@ -134,12 +132,7 @@ class Engine:
         ready = self.buffers.changed() if at_once else self.buffers.ready()
         for path in ready:
             self.buffers.was_read(path, self.intake.read(path, self.ports.now()))
-        errors = frozenset(self.buffers.errors())
-        for error in sorted(errors - self._told):
-            log.warning(Event.BUFFER_FAILED, error=error)
-        for error in sorted(self._told - errors):
-            log.info(Event.BUFFER_RECOVERED, was=error)
-        self._told = errors
+        self.problems.tell_of_buffers()
         return bool(ready)
 
     def _look_at_active(self) -> None:
@@ -150,7 +143,7 @@ class Engine:
 
         def settle(value: object, error: Exception | None) -> None:
             if isinstance(error, SleepdError):
-                self._damage = error
+                self.problems.damage = error
                 log.error(Event.ADAPTER_DAMAGED, adapter=active, error=error.message, remedy=error.remedy)
 
         self.worker.submit(lambda: self.context.store.integrity(active), settle)
@@ -235,17 +228,17 @@ class Engine:
         """Decide, write the decision down, and act on it."""
         decision = self.decide()
         self.ledger.decisions.record(decision, self.ports.now())
-        self._outlook.debt.warn(self.ports.now(), self.clock, self.loaded.config.schedule.alert_days, self.errors)
-        self.ledger_problem = None
+        self._outlook.debt.warn(self.ports.now(), self.clock, self.loaded.config.schedule.alert_days, self.problems.lines)
+        self.problems.ledger = None
         if not decision.should_run:
             return decision
         try:
             self.sleep(decision.kind, "schedule", forced=False)
-            self.start_problem = None
+            self.problems.start = None
         except SleepdError as error:
-            if self.start_problem is None or self.start_problem.message != error.message:
+            if self.problems.start is None or self.problems.start.message != error.message:
                 log.error(Event.CYCLE_ABANDONED, error=error.message, remedy=error.remedy)
-            self.start_problem = error
+            self.problems.start = error
         return decision
 
     def wake(self) -> None:
@@ -265,7 +258,7 @@ class Engine:
     def _run_finished(self, run: Run) -> None:
         if run.waiting is None:
             export(self.ledger, self.loaded.directories.state)
-            self._damage = None
+            self.problems.damage = None
         self.requests.run_finished(run)
         self._finished(run)
         self.inference.look()
@@ -273,27 +266,8 @@ class Engine:
             self.forgetting.clear(settled_only=True)
         self.requests.go_on()
 
-    def cycle_of(self, target: str) -> str:
-        """The adapter id that a person means by "7" or "cycle_007"."""
-        return cycle_id(int(target.removeprefix("cycle_")))
-
     def last_cycle(self) -> CycleRow | None:
         return self.ledger.cycles.last_finished()
-
-    def errors(self) -> list[str]:
-        """What is wrong now, one line each, with its remedy."""
-        known = (self.model.problem(), self.driver.problem, self.start_problem, self.ledger_problem, self._damage)
-        problems: list[SleepdError] = [problem for problem in known if problem is not None]
-        for link in (self.context.store.active, self.context.store.last_good):
-            try:
-                link()
-            except StoreError as error:
-                problems.append(error)
-        lines = [f"{p.message}; {p.remedy}" if p.remedy else p.message for p in problems]
-        run = self.driver.run
-        if run is not None and "rollback_error" in run.data:
-            lines.append(f"{run.name} cannot be rolled back yet: {run.data['rollback_error']}")
-        return lines + self.buffers.errors() + self.inference.errors()
 
     def child_is_running(self) -> bool:
         run = self.driver.run

@@ -18,6 +18,7 @@ from sleepd import __version__, journal
 from sleepd.config import Loaded, load
 from sleepd.control.server import Pending, Server
 from sleepd.daemon import circadian, status
+from sleepd.daemon.changes import Changes
 from sleepd.daemon.commands import ONLY_LOOK, Commands
 from sleepd.daemon.context import Run
 from sleepd.daemon.engine import Engine
@@ -42,7 +43,6 @@ from sleepd.errors import LedgerError, SleepdError
 from sleepd.experience.watcher import Watcher
 from sleepd.journal import Event, logger
 from sleepd.notify import Notifier
-from sleepd.records import Decision
 
 log = logger(__name__)
 
@@ -74,8 +74,7 @@ class Service:
         self._ports = ports
         self._notify = Notifier(ports.environment)
         self._stopping = False
-        self._decided: Decision | None = None
-        self._phase: str | None = None
+        self._changes = Changes()
         self._beats = Heartbeats(ports.monotonic)
         self._engine = Engine(loaded, self._queue.put, ports, self._run_changed, self._run_finished, self._while_reading)
         self._watchdog = Watchdog(self._beats, self._notify, self._engine.timers, ports)
@@ -141,7 +140,7 @@ class Service:
         try:
             action()
         except LedgerError as error:
-            self._engine.ledger_problem = error
+            self._engine.problems.ledger = error
             log.error(Event.LEDGER_FAILED, error=error.message, remedy=error.remedy)
 
     def _handle(self, event: LoopEvent) -> None:
@@ -208,15 +207,11 @@ class Service:
         if self._stopping:
             return
         phase = circadian.phase_at(self._ports.now(), self._engine.clock)
-        if phase.phase != self._phase:
-            log.info(Event.PHASE_CHANGED, phase=phase.phase, until=None if phase.next_change is None else phase.next_change.isoformat())
-            self._phase = phase.phase
+        self._changes.phase(phase)
         self._alarm.wake_at(phase.next_change)
         self._engine.wake()
         decision = self._engine.sleep_if_due()
-        if self._decided is None or _outcome(decision) != _outcome(self._decided):
-            log.info(Event.DECISION_CHANGED, should_run=decision.should_run, reason=decision.reason, kind=decision.kind, phase=phase.phase)
-        self._decided = decision
+        self._changes.decision(decision, phase)
         if not decision.should_run:
             soon = self._engine.seconds_until_change()
             if soon is not None and soon < DECIDE_SECONDS:
@@ -303,9 +298,3 @@ class Service:
         self._server.stop()
         self._engine.close()
         self._notify.close()
-
-
-def _outcome(decision: Decision) -> tuple[bool, str]:
-    """What makes a decision worth a line in the log: not its numbers, which change with every look."""
-    failed = next((check.name for check in decision.checks if not check.ok), "")
-    return decision.should_run, failed

@@ -37,7 +37,7 @@ def status(engine: Engine, generation: int) -> dict[str, Any]:
         "stubborn": engine.ledger.cards.count("stubborn"),
         "config_generation": generation,
         "paused": engine.ledger.values.get("paused") is not None,
-        "errors": engine.errors(),
+        "errors": engine.problems.lines(),
     }
 
 
