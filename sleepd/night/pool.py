@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from sleepd.durable import publish_dir
+from sleepd.durable import publish_dir, remove_dir
 from sleepd.errors import StoreError
 from sleepd.night.chat import ChatFormat
 from sleepd.night.items import Item
@@ -27,6 +29,7 @@ from sleepd.night.rehearsal import Pause, Pool, Rehearsed, Told, build
 VERSION = 6
 HELD_OUT_ONE_IN = 16
 MOST_HELD_OUT = 256
+UNUSED_DAYS = 30  # a pool of another base, or of settings that are no longer these, goes when a new one is made
 GROWTHS = 4  # nights after the first on which the pool grows, by an eighth of itself each
 BY_HEART = 0.5  # the temperature of the prompts that it grows by: drift takes first what is known by heart and never rehearsed
 
@@ -54,9 +57,11 @@ def load_or_build(
     for number, size in enumerate(parts):
         folder = cache_dir / f"rehearsal-{key}-{number}"
         if not (folder / "pool.json").exists():
+            _remove_unused(cache_dir)
             temperature = 1.0 if number == 0 else BY_HEART
             _save(build(model, chat, size, int(key[:8], 16) + number, max_tokens, pause, told, temperature=temperature), folder)
         made.append(_load(folder))
+        os.utime(folder)
     first = random.Random(key).sample(made[0], len(made[0]))
     chats = [r for r in first if r.prompt]
     held_out = chats[: max(1, min(MOST_HELD_OUT, count // HELD_OUT_ONE_IN))]
@@ -73,6 +78,14 @@ def _distinct(items: Sequence[Rehearsed], held_out: Sequence[Rehearsed]) -> list
             seen.add(item.prompt)
             kept.append(item)
     return kept
+
+
+def _remove_unused(cache_dir: Path) -> None:
+    """Remove pools that no night has read for long, and what a killed night left half written."""
+    oldest = time.time() - UNUSED_DAYS * 86400
+    for folder in list(cache_dir.glob("*rehearsal-*")):
+        if folder.is_dir() and folder.stat().st_mtime < oldest:
+            remove_dir(folder)
 
 
 def _save(items: list[Rehearsed], folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,26 @@ def test_it_grows_for_four_nights_and_what_is_held_out_stays(base: tuple[Any, Ch
 
 def test_what_was_made_is_read_and_not_made_again(base: tuple[Any, ChatFormat], folder: Path) -> None:
     load_or_build(*base, folder, "a" * 64, COUNT, 512)
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*") if path.is_file()}
+    assert before
     load_or_build(*base, folder, "a" * 64, COUNT, 512)
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.*") if path.is_file()} == before
+
+
+def test_pools_that_no_night_has_read_for_long_go_when_a_new_one_is_made(base: tuple[Any, ChatFormat], tmp_path: Path) -> None:
+    load_or_build(*base, tmp_path, "a" * 64, COUNT, 512, cycle=1)
+    [used] = tmp_path.iterdir()
+    long_ago = time.time() - 31 * 86400
+    unused = [tmp_path / name for name in ("rehearsal-of-another-base-0", ".rehearsal-half-written", "somebody-else-s")]
+    for path in unused:
+        path.mkdir()
+        (path / "pool.json").write_text("[]")
+    for path in (used, *unused):
+        os.utime(path, (long_ago, long_ago))
+    load_or_build(*base, tmp_path, "a" * 64, COUNT, 512, cycle=1)
+    assert all(path.exists() for path in unused), "nothing new was made"
+    load_or_build(*base, tmp_path, "a" * 64, COUNT, 512, cycle=2)
+    assert [path.exists() for path in unused] == [False, False, True] and used.exists()
 
 
 def test_a_grown_pool_does_not_depend_on_the_night_that_made_it(base: tuple[Any, ChatFormat], folder: Path, tmp_path: Path) -> None:
