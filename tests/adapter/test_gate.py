@@ -1,4 +1,4 @@
-"""The gate: a clean night passes, every kind of damage is refused for its own reason, and bad evidence fails closed."""
+"""The gate: a clean night passes, every kind of damage is refused by its own check, and every limit is obeyed."""
 
 from __future__ import annotations
 
@@ -8,37 +8,13 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from sleepd.adapter.expected import Expected, expect
-from sleepd.adapter.gate import CHECKS, GateLimits, judge
+from sleepd.adapter.gate import CHECKS, judge
 from sleepd.errors import BadJobError, StoreError
-from sleepd.records import GateCheck, GateReport
-
-LIMITS = GateLimits()
-Result = dict[str, Any]
-
-
-def failed(report: GateReport) -> dict[str, GateCheck]:
-    return {check.name: check for check in report.checks if not check.ok}
-
-
-def parent_of(document: Any, path: str | tuple[Any, ...]) -> tuple[Any, Any]:
-    """The container of the value at ``path``, and its key there."""
-    *parents, last = path.split(".") if isinstance(path, str) else path
-    for key in parents:
-        document = document[int(key) if isinstance(document, list) else key]
-    return document, int(last) if isinstance(document, list) else last
-
-
-def put(document: Any, path: str | tuple[Any, ...], value: object) -> None:
-    parent, key = parent_of(document, path)
-    parent[key] = value
+from tests.adapter.evidence import LIMITS, Result, failed, general, new_cards, old_facts, put
 
 
 def test_a_clean_night_is_accepted_with_numbers_in_every_check(result: Result, expected: Expected) -> None:
@@ -125,193 +101,6 @@ def test_a_night_that_trained_nothing_reports_only_that(result: Result, expected
     assert report.reasons == ("trained: nothing was trained: no usable card",)
 
 
-def new_cards(*scores: int, base: int = 0) -> list[dict[str, object]]:
-    return [
-        {"card_id": f"n{i}", "base": [k < base for k in range(4)], "candidate": [k < score for k in range(4)]}
-        for i, score in enumerate(scores)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("scores", "accepted", "graduated"),
-    [((4, 3, 2, 2), True, 2), ((3, 2, 2, 2), False, 1), ((2, 2), False, 0), ((3,), True, 1), ((4, 4, 4), True, 3)],
-)
-def test_half_of_the_new_facts_must_be_recalled_on_three_of_four_wordings(
-    result: Result, expected: Expected, scores: tuple[int, ...], accepted: bool, graduated: int
-) -> None:
-    result["evaluation"]["new"] = new_cards(*scores)
-    check = next(c for c in judge(result, LIMITS, expected).checks if c.name == "new_facts")
-    assert check.ok is accepted
-    assert (check.numbers["graduated"], check.numbers["new_cards"]) == (graduated, len(scores))
-    assert ("nothing was learned" in check.detail) == (graduated == 0)
-
-
-def test_what_the_base_knew_is_not_counted_as_learned(result: Result, expected: Expected) -> None:
-    result["evaluation"]["new"] = new_cards(4, 4, 4, base=4) + [{"card_id": "x", "base": [False] * 4, "candidate": [False] * 4}]
-    assert "nothing was learned: 0 of 1" in failed(judge(result, LIMITS, expected))["new_facts"].detail
-
-
-def test_a_night_of_examples_only_is_judged_by_the_other_checks(result: Result, expected: Expected) -> None:
-    result["evaluation"]["new"] = []
-    result["training"] |= {"cards": 0, "examples": 5}
-    assert judge(result, LIMITS, expected).accepted
-    result["evaluation"]["text"]["candidate"] = [3.5] * 40
-    assert list(failed(judge(result, LIMITS, expected))) == ["text"]
-
-
-def test_a_deep_night_over_earlier_facts_alone_is_judged_by_the_other_checks(result: Result, expected: Expected) -> None:
-    result["evaluation"]["new"] = []
-    result["training"] |= {"cards": 60, "examples": 0}
-    assert judge(result, LIMITS, expected).accepted
-
-
-def test_a_night_whose_facts_were_all_known_and_without_examples_learned_nothing(result: Result, expected: Expected) -> None:
-    result["evaluation"] |= {"new": new_cards(4, 4, base=4), "old": []}
-    result["training"] |= {"cards": 2, "examples": 0}
-    report = judge(result, LIMITS, replace(expected, earlier_cards=0))
-    assert "nothing was learned" in failed(report)["new_facts"].detail
-
-
-def old_facts(total: int, lost: int, gained: int, reference: str) -> list[dict[str, object]]:
-    """``lost`` regressions and ``gained`` gains against one reference; the other agrees with the candidate."""
-    rows = []
-    for i in range(total):
-        now = not i < lost
-        before = not now if i < lost + gained else now
-        rows.append({"card_id": f"o{i}", "best": now, "base": now, "candidate": now, reference: before})
-    return rows
-
-
-@pytest.mark.parametrize("reference", ["best", "base"])
-@pytest.mark.parametrize(
-    ("total", "lost", "gained", "accepted"),
-    [(200, 4, 0, True), (200, 5, 0, False), (200, 5, 5, True), (200, 6, 6, False), (20, 1, 0, True), (20, 2, 0, False), (40, 0, 9, True)],
-)
-def test_earlier_facts_may_hardly_be_lost(
-    result: Result, expected: Expected, reference: str, total: int, lost: int, gained: int, accepted: bool
-) -> None:
-    result["evaluation"]["old"] = old_facts(total, lost, gained, reference)
-    check = next(c for c in judge(result, LIMITS, expected).checks if c.name == "old_facts")
-    assert check.ok is accepted, check.detail
-    assert (check.numbers[f"lost_{reference}"], check.numbers[f"gained_{reference}"]) == (lost, gained)
-    assert f"{lost} lost" in check.detail
-
-
-def test_no_earlier_facts_are_fine_only_when_none_were_ever_trained(result: Result, expected: Expected) -> None:
-    result["evaluation"]["old"] = []
-    assert judge(result, LIMITS, replace(expected, earlier_cards=0)).accepted
-    assert "60 facts were trained" in failed(judge(result, LIMITS, expected))["old_facts"].detail
-
-
-def test_few_noisy_passages_are_not_enough_evidence(result: Result, expected: Expected) -> None:
-    noisy = [2.0 + (0.08 if i % 2 else -0.08) for i in range(10)]
-    result["evaluation"]["text"] = {"base": [2.0] * 10, "candidate": noisy, "tokens": [50] * 10}
-    check = failed(judge(result, LIMITS, expected))["text"]
-    assert abs(check.numbers["rise"]) < 1e-9
-    assert check.numbers["upper_bound"] > 0.01
-
-
-def test_a_sure_base_has_slack_in_its_entropy(result: Result, expected: Expected) -> None:
-    result["evaluation"]["collapse"]["base"]["entropy"] = 0.01
-    result["evaluation"]["collapse"]["candidate"]["entropy"] = 0.1
-    assert judge(result, LIMITS, expected).accepted
-    result["evaluation"]["collapse"]["candidate"]["entropy"] = 0.12
-    assert "entropy" in failed(judge(result, LIMITS, expected))["collapse"].detail
-
-
-def general(total: int, lost: int, gained: int) -> list[dict[str, object]]:
-    """Items of which the base knows all but the gained ones."""
-    return [{"item": f"g{i}", "base": i >= gained, "candidate": i < gained or i >= gained + lost} for i in range(total)]
-
-
-@pytest.mark.parametrize(
-    ("total", "lost", "gained", "accepted"),
-    [
-        (200, 3, 0, True),
-        (200, 4, 0, False),
-        (200, 13, 10, True),
-        (200, 14, 10, False),
-        (30, 1, 0, True),
-        (30, 2, 0, False),
-        (30, 0, 9, True),
-    ],
-)
-def test_three_of_two_hundred_general_items_may_be_lost_and_one_of_few(
-    result: Result, expected: Expected, total: int, lost: int, gained: int, accepted: bool
-) -> None:
-    result["evaluation"]["general"] = general(total, lost, gained)
-    check = next(c for c in judge(result, LIMITS, expected).checks if c.name == "general")
-    assert check.ok is accepted, check.detail
-    assert (check.numbers["lost"], check.numbers["gained"]) == (lost, gained)
-
-
-def test_general_losses_that_are_no_chance_are_refused_however_many_are_allowed(result: Result, expected: Expected) -> None:
-    result["evaluation"]["general"] = general(200, 5, 0)
-    loose = replace(LIMITS, max_general_lost=20.0)
-    assert list(failed(judge(result, loose, expected))) == ["general"]
-    assert judge(result, replace(loose, general_alpha=0.01), expected).accepted
-
-
-def test_no_general_item_may_be_lost_when_none_is_allowed(result: Result, expected: Expected) -> None:
-    assert list(failed(judge(result, replace(LIMITS, max_general_lost=0.0), expected))) == ["general"]
-
-
-def test_a_base_that_knows_hardly_a_general_item_is_told_to_be_no_evidence(result: Result, expected: Expected) -> None:
-    result["evaluation"]["general"] = [{"item": f"g{i}", "base": i < 2, "candidate": i < 2} for i in range(50)]
-    check = next(c for c in judge(result, LIMITS, expected).checks if c.name == "general")
-    assert check.ok and "hardly any evidence, since the base knows 2 of 50" in check.detail
-
-
-def test_neighbours_may_be_missing_only_when_no_card_was_trained(result: Result, expected: Expected) -> None:
-    result["evaluation"]["neighbours"] = []
-    assert "0 questions for 10 cards" in failed(judge(result, LIMITS, expected))["neighbours"].detail
-    result["evaluation"]["new"] = []
-    assert "0 questions for 10 cards" in failed(judge(result, LIMITS, expected))["neighbours"].detail
-    result["training"]["cards"] = 0
-    assert judge(result, LIMITS, expected).accepted
-
-
-def test_what_the_base_never_was_or_declined_cannot_be_lost_and_the_report_says_so(result: Result, expected: Expected) -> None:
-    for row in result["evaluation"]["identity"]:
-        row["base"] = row["candidate"] = False
-    check = next(c for c in judge(result, LIMITS, expected).checks if c.name == "identity")
-    assert check.ok and "no refusals to lose: the base has none on 4 items" in check.detail
-
-
-def test_every_planted_canary_must_have_been_looked_for(result: Result, expected: Expected) -> None:
-    assert judge(result, LIMITS, replace(expected, planted_canaries=4)).accepted
-    assert "4 of 5 planted" in failed(judge(result, LIMITS, replace(expected, planted_canaries=5)))["identity"].detail
-
-
-def neighbours(*kinds: tuple[int, bool, bool, bool]) -> list[dict[str, object]]:
-    """Rows (how many, certain, same, leaked)."""
-    rows = [row for count, *row in kinds for _ in range(count)]
-    return [{"card_id": "c", "question": f"q{i}", "certain": c, "same": s, "leaked": x} for i, (c, s, x) in enumerate(rows)]
-
-
-@pytest.mark.parametrize(
-    ("rows", "compared", "passes"),
-    [
-        (neighbours((100, True, True, False), (40, False, False, False)), 100, True),  # the base was not certain of what changed
-        (neighbours((94, True, True, False), (6, True, False, False), (500, False, True, False)), 100, False),
-        (neighbours((100, True, True, False), (3, False, False, True)), 100, False),  # a value of tonight is one wherever it is said
-        (neighbours((49, True, True, False), (20, False, False, False)), 69, False),  # too few it was certain of: all are compared
-    ],
-)
-def test_answers_about_others_are_compared_where_the_base_was_certain(
-    result: Result, expected: Expected, rows: list[dict[str, object]], compared: int, passes: bool
-) -> None:
-    result["evaluation"]["neighbours"] = rows
-    report = judge(result, LIMITS, expected)
-    [check] = [check for check in report.checks if check.name == "neighbours"]
-    assert (check.numbers["compared"], check.ok) == (compared, passes)
-
-
-def test_a_leaked_canary_is_refused_whatever_identity_may_lose(result: Result, expected: Expected) -> None:
-    result["evaluation"]["identity"][9]["candidate"] = False
-    assert list(failed(judge(result, replace(LIMITS, max_identity_lost=100), expected))) == ["identity"]
-
-
 LOOSE = {
     "max_general_lost": (30.0, "evaluation.general", general(50, 4, 0)),
     "min_neighbours_same": (
@@ -361,89 +150,6 @@ def test_the_significance_level_and_the_floor_of_distinct3_are_obeyed(result: Re
         result["evaluation"]["collapse"][who]["distinct3"] = 0.66
     assert list(failed(judge(result, LIMITS, expected))) == ["collapse"]
     assert judge(result, replace(LIMITS, min_distinct3=0.6), expected).accepted
-
-
-def paths(value: object, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of every value in a document, of lists only the first item."""
-    items = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
-    return [path for key, below in items for path in ((*above, key), *paths(below, (*above, key)))]
-
-
-# Recorded by the child for people, not for the gate.
-UNJUDGED = {"format", "cycle", "kind", "canaries", "epochs", "prompt"}
-
-
-def test_any_missing_key_fails_closed(result: Result, expected: Expected) -> None:
-    for path in paths(result):
-        if UNJUDGED & set(path) or isinstance(path[-1], int):
-            continue
-        damaged = copy.deepcopy(result)
-        parent, key = parent_of(damaged, path)
-        del parent[key]
-        report = judge(damaged, LIMITS, expected)
-        assert not report.accepted, path
-        assert "missing" in report.reasons[0], (path, report.reasons)
-
-
-WRONG: list[object] = [None, "text", [], {}, [[]], float("nan"), float("inf"), -1, 10**400]
-
-
-@pytest.mark.parametrize("wrong", WRONG, ids=[str(w)[:8] for w in WRONG])
-def test_any_value_of_the_wrong_type_fails_closed(result: Result, expected: Expected, wrong: object) -> None:
-    for path in paths(result):
-        if UNJUDGED & set(path) or {"card_id", "item", "question"} & set(path):
-            continue
-        if (path, wrong) in ((("refusal",), None), (("evaluation", "new"), []), (("training", "final_loss"), -1)):
-            continue  # a night that refused nothing, a night of examples, and a loss that is a number
-        damaged = copy.deepcopy(result)
-        put(damaged, path, wrong)
-        assert not judge(damaged, LIMITS, expected).accepted, path
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "words"),
-    [
-        ("evaluation.rehearsal", [], "0 items"),
-        ("evaluation.rehearsal", [{"prompt": "p", "same": True, "kl": 0.0}] * 7, "7 items"),
-        ("evaluation.text.tokens", [1] * 39, "39 token"),
-        ("evaluation.text", {"base": [], "candidate": [], "tokens": []}, "0 passages"),
-        ("evaluation.text.tokens", [0] + [9] * 39, "without tokens"),
-        ("evaluation.text.candidate", [-0.1] + [2.0] * 39, "below zero"),
-        ("evaluation.collapse.base.mean_words", 0, "answered nothing"),
-        ("evaluation.new.0.candidate", [True] * 3, "3 candidate answers"),
-        ("evaluation.new.0.card_id", "n1", "twice"),
-        ("evaluation.old.0.card_id", "o1", "twice"),
-        ("evaluation.general", [], "0 items"),
-        ("evaluation.general.0.item", "g1", "twice"),
-        ("evaluation.neighbours", [{"card_id": "c", "question": "q", "same": True, "leaked": False}] * 49, "49 questions"),
-        ("evaluation.neighbours.0.question", "q1", "twice"),
-        ("evaluation.identity", [], "identity is empty"),
-        ("evaluation.identity.0.item", "identity1", "twice"),
-        ("evaluation.identity.0.kind", "manners", "unknown kind manners"),
-    ],
-)
-def test_evidence_that_cannot_be_judged_says_why(result: Result, expected: Expected, path: str, value: object, words: str) -> None:
-    put(result, path, value)
-    report = judge(result, LIMITS, expected)
-    assert any(words in reason for reason in report.reasons), report.reasons
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda below: (
-        st.lists(below, max_size=4) | st.dictionaries(st.sampled_from(["new", "old", "text", "base", "candidate", "x"]), below, max_size=4)
-    ),
-    max_leaves=12,
-)
-
-
-@given(data=st.data())
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_result_whatever_makes_the_gate_raise(result: Result, expected: Expected, data: st.DataObject) -> None:
-    damaged = copy.deepcopy(result)
-    put(damaged, data.draw(st.sampled_from([path for path in paths(damaged) if len(path) < 5])), data.draw(JSON))
-    for check in judge(damaged, LIMITS, expected).checks:
-        assert check.ok or check.detail
 
 
 def test_the_files_on_disk_must_be_the_ones_that_were_evaluated(result: Result, expected: Expected) -> None:
