@@ -22,13 +22,14 @@ from safetensors.torch import load_file, save_file
 from sleepd.durable import publish_dir, remove_dir, write_json
 from sleepd.night import lora
 from sleepd.night.items import Item
-from sleepd.night.losses import answer_loss, kl_to_base, logits_at, packed_hidden_states
+from sleepd.night.losses import answer_shares, each_entropy, packed_hidden_states
 from sleepd.night.mining import Miner
 from sleepd.night.packing import Packed, pack
+from sleepd.night.positions import learned
 from sleepd.night.precision import float32_attention, products
 from sleepd.night.presets import FitSettings
 from sleepd.night.progress import Reporter, StopRequested
-from sleepd.night.rehearsal import Rehearsed
+from sleepd.night.rehearsal import Rehearsed, to_base
 
 T = TypeVar("T")
 BEHAVIOUR_EPOCHS = 3  # whole conversations are imitated a few times only: more would be parroting
@@ -235,9 +236,7 @@ class Fit:
         value = 0.0
         positions = sum(r.item.answer_tokens for r in rehearsed)
         for group in pack([*taught, *(r.item for r in rehearsed)], self.pad, self.fit.forward_tokens):
-            loss, entropy = self._loss(group, taught, rehearsed, positions)
-            loss.backward()
-            value += entropy
+            value += self._learn(group, taught, rehearsed, positions)
             self.state.tokens += group.tokens
         torch.nn.utils.clip_grad_norm_(self.parameters, self.fit.clip)
         self.optimizer.step()
@@ -245,26 +244,28 @@ class Fit:
         lora.cap_norms(self.model, self.fit.max_norm_ratio)
         return value
 
-    def _loss(self, group: Packed, taught: Sequence[Item], rehearsed: Sequence[Rehearsed], positions: int) -> tuple[torch.Tensor, float]:
-        """This group's share of the step's loss, and of its cross-entropy: a mean over items plus a mean over rehearsed tokens."""
+    def _learn(self, group: Packed, taught: Sequence[Item], rehearsed: Sequence[Rehearsed], positions: int) -> float:
+        """Backpropagate this group's share of the step's loss: a mean over items plus a mean over rehearsed tokens.
+
+        Returns its share of the cross-entropy.
+        """
         with products(self.fit.mixed_precision):
             hidden = packed_hidden_states(self.model, group, self.device)
+        states = hidden[group.rows.to(self.device), group.columns.to(self.device)]
+        selected = states.detach().requires_grad_()
         is_taught = torch.tensor([index < len(taught) for index in group.order])[group.owner]
-        loss, value = torch.zeros((), device=self.device), 0.0
+        value = 0.0
         if bool(is_taught.any()):
             weights = torch.tensor([taught[i].weight if i < len(taught) else 0.0 for i in group.order])
-            share = len(weights) / len(taught)  # answer_loss takes the mean over all of the group's items
-            logits = logits_at(self.model, hidden, group.rows[is_taught], group.columns[is_taught])
-            loss = share * answer_loss(logits, group.labels[is_taught], group.owner[is_taught], weights, self.fit.first_weight)
-            value = float(loss.detach())
+            # the mean is over all items of the step, not of the group
+            shares = answer_shares(group.owner[is_taught], weights, self.fit.first_weight, len(weights) / len(taught))
+            value = learned(self.model, selected, is_taught.nonzero()[:, 0], each_entropy(group.labels[is_taught]), shares)
         kept = [rehearsed[i - len(taught)] for i in group.order if i >= len(taught)]
         if kept:
-            top_ids, top_log_p = torch.cat([r.top_ids for r in kept]).long(), torch.cat([r.top_log_p for r in kept])
-            logits = logits_at(self.model, hidden, group.rows[~is_taught], group.columns[~is_taught])
-            divergence = kl_to_base(logits, top_ids, top_log_p)
-            weights = torch.cat([r.token_weights for r in kept])
-            loss = loss + self.fit.kl_weight * (divergence * weights.to(divergence.device)).sum() / positions
-        return loss, value
+            shares = torch.ones(()) / positions * self.fit.kl_weight * torch.cat([r.token_weights for r in kept])
+            learned(self.model, selected, (~is_taught).nonzero()[:, 0], to_base(kept), shares)
+        states.backward(selected.grad)
+        return value
 
     def _rate(self) -> float:
         """Linear warm-up, then a cosine down to a twentieth; the seed preset keeps its constant rate."""

@@ -9,7 +9,8 @@ import torch
 
 from sleepd.night.chat import ChatFormat
 from sleepd.night.items import collate, make_item
-from sleepd.night.losses import hidden_states, logits_at
+from sleepd.night.losses import each_entropy, hidden_states
+from sleepd.night.positions import measured
 from sleepd.night.wordings import Wording
 
 _ROWS = 32
@@ -33,8 +34,7 @@ def answer_losses(
         group = items[start : start + _ROWS]
         batch = collate(group, pad)
         hidden = hidden_states(model, batch.ids.to(device), batch.mask.to(device))
-        logits = logits_at(model, hidden, batch.rows.to(device), batch.columns.to(device)).float()
-        nats = torch.nn.functional.cross_entropy(logits, batch.labels.to(device), reduction="none")
+        nats = measured(model, hidden, batch.rows, batch.columns, each_entropy(batch.labels))
         parts = nats.split([item.answer_tokens for item in group])
         found |= {item.key: round(float(part.mean()), 5) for item, part in zip(group, parts, strict=True)}
     return found

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sleepd.night.packing import Packed
+
+Each = Callable[[Tensor, slice], Tensor]
+"""Makes one number of each position's float32 logits (part, vocabulary); the slice says which positions they are."""
 
 _CHUNK = 512  # output positions at a time: the output layer over a large vocabulary dominates memory
 
@@ -46,13 +50,16 @@ def answer_loss(logits: Tensor, labels: Tensor, rows: Tensor, row_weights: Tenso
     ``rows``: for every token its answer, an index into ``row_weights``, an answer's tokens side by side; an answer
     without tokens counts 0. ``first_weight``: what an answer's first token counts, where the others count 1.
     """
-    device = logits.device
-    token_loss = torch.nn.functional.cross_entropy(logits, labels.to(device), reduction="none")
-    rows, row_weights = rows.to(device), row_weights.to(device)
+    token_loss = torch.nn.functional.cross_entropy(logits, labels.to(logits.device), reduction="none")
+    return (token_loss * answer_shares(rows, row_weights, first_weight).to(logits.device)).sum()
+
+
+def answer_shares(rows: Tensor, row_weights: Tensor, first_weight: float = 1.0, share: float = 1.0) -> Tensor:
+    """What each token's loss counts in ``answer_loss``, times ``share``: weights (tokens,)."""
     weights = torch.where(begins(rows), first_weight, 1.0)
-    total = torch.zeros(len(row_weights), device=device).index_add_(0, rows, token_loss * weights)
-    norm = torch.zeros(len(row_weights), device=device).index_add_(0, rows, weights)
-    return (total / norm.clamp(min=1) * row_weights).mean()
+    norm = torch.zeros(len(row_weights)).index_add_(0, rows, weights)
+    each: Tensor = torch.tensor(share) / len(row_weights) * row_weights / norm.clamp(min=1)
+    return each[rows] * weights
 
 
 def begins(rows: Tensor) -> Tensor:
@@ -77,6 +84,16 @@ def kl_to_base(logits: Tensor, top_ids: Tensor, top_log_p: Tensor) -> Tensor:
     q_tail = (1 - student.exp().sum(1)).clamp(min=1e-6)
     divergence: Tensor = (p * (top_log_p - student)).sum(1) + p_tail * (p_tail.log() - q_tail.log())
     return divergence
+
+
+def each_entropy(labels: Tensor) -> Each:
+    """The cross-entropy with its label, for parts of the positions of ``labels``."""
+    return lambda logits, part: torch.nn.functional.cross_entropy(logits, labels[part].to(logits.device), reduction="none")
+
+
+def each_divergence(top_ids: Tensor, top_log_p: Tensor) -> Each:
+    """``kl_to_base`` for parts of its positions."""
+    return lambda logits, part: kl_to_base(logits, top_ids[part], top_log_p[part])
 
 
 @torch.inference_mode()

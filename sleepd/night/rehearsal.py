@@ -17,7 +17,6 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -27,7 +26,7 @@ from torch import Tensor
 from sleepd.night.chat import ChatFormat
 from sleepd.night.generate import generate
 from sleepd.night.items import Batch, Item, collate, make_item
-from sleepd.night.losses import hidden_states, kl_to_base, top_of_base
+from sleepd.night.losses import Each, each_divergence, hidden_states, top_of_base
 from sleepd.night.positions import measured
 
 TOP = 32
@@ -225,13 +224,14 @@ def with_questions(
     return replace(pool, train=(*pool.train, *rehearse(model, chat, pairs, max_tokens, pause) * CHOSEN_TIMES))
 
 
+def to_base(items: Sequence[Rehearsed]) -> Each:
+    """How far a model is from the base at every predicted position of the items, in their order: KL(base || model) in nats."""
+    return each_divergence(torch.cat([r.top_ids for r in items]).long(), torch.cat([r.top_log_p for r in items]))
+
+
 def collate_rehearsed(items: Sequence[Rehearsed], pad: int) -> tuple[Batch, Tensor, Tensor]:
     """A batch with the base's top words, in the order of its positions."""
     return collate([r.item for r in items], pad), torch.cat([r.top_ids for r in items]).long(), torch.cat([r.top_log_p for r in items])
-
-
-def _divergence(logits: Tensor, part: slice, *, top_ids: Tensor, top_log_p: Tensor) -> Tensor:
-    return kl_to_base(logits, top_ids[part], top_log_p[part])
 
 
 @torch.inference_mode()
@@ -244,7 +244,7 @@ def divergences(model: Any, items: Sequence[Rehearsed], pad: int, pause: Pause) 
         group = items[start : start + 32]
         batch, top_ids, top_log_p = collate_rehearsed(group, pad)
         hidden = hidden_states(model, batch.ids.to(device), batch.mask.to(device))
-        each = measured(model, hidden, batch.rows, batch.columns, partial(_divergence, top_ids=top_ids, top_log_p=top_log_p))
+        each = measured(model, hidden, batch.rows, batch.columns, each_divergence(top_ids, top_log_p))
         # in this order, or max() would hide what is not a number
         found += [max(float(part.mean()), 0.0) for part in each.split([r.item.answer_tokens for r in group])]
     return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,13 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from sleepd.lab.cli import lab
 from sleepd.lab.half_billion import SHAPE, Figures, make_model, measure
-from sleepd.night import generate, positions, rehearsal
+from sleepd.night import generate, lora, positions, rehearsal
 from sleepd.night.chat import ChatFormat, chat_format
+from sleepd.night.fit import Fit, Material
 from sleepd.night.losses import hidden_states, kl_to_base, logits_at
 from sleepd.night.pool import load_or_build
+from sleepd.night.presets import settings
+from sleepd.night.progress import Reporter
 from sleepd.night.rehearsal import Rehearsed
 from tests.night.conftest import SEEDLING
 
@@ -113,6 +118,33 @@ def test_parts_give_the_divergences_of_the_whole(wide: Any) -> None:
     with torch.inference_mode():
         whole = kl_to_base(logits_at(wide, hidden_states(wide, batch.ids, batch.mask), batch.rows, batch.columns), top_ids, top_log_p)
     assert rehearsal.divergences(wide, items, 0, pause) == pytest.approx(whole.view(32, 10).mean(1).tolist(), abs=1e-5)
+
+
+def test_training_never_holds_more_logits_than_a_part(wide: Any, tmp_path: Path) -> None:
+    fit = replace(settings({"preset": "verified"}, {"max_norm_ratio": 1.0}, 494_032_768), min_steps=4, epochs=1, mixed_precision=False)
+    worn = lora.attach(copy.deepcopy(wide), fit, None, 1)
+    kept = tuple(rehearsed(64, 12, wide.config.vocab_size))
+    taught = tuple(r.item for r in kept[:8])
+    training = Fit(worn, Material(taught, taught, (), kept, kept), fit, 1, 0, Reporter(io.StringIO()), tmp_path / "checkpoint")
+    with watched(worn.get_base_model()) as sizes:
+        training.run()
+    assert training.state.strayed and training.state.fading, "it was looked for what needs more"
+    assert len(sizes) > 3 * training.steps and max(sizes) <= positions.MOST_LOGITS
+
+
+def test_parts_give_the_gradient_of_the_whole(wide: Any) -> None:
+    count, vocabulary = 2 * positions.at_once(wide) + 5, wide.config.vocab_size
+    kept = rehearsed(count, 1, vocabulary)
+    top_ids, top_log_p = torch.cat([r.top_ids for r in kept]).long(), torch.cat([r.top_log_p for r in kept])
+    shares = torch.rand(count, generator=torch.Generator().manual_seed(6))
+    states = torch.randn(count + 3, wide.config.hidden_size, generator=torch.Generator().manual_seed(7))
+    where = torch.randperm(count + 3, generator=torch.Generator().manual_seed(8))[:count]
+    in_parts, whole = states.clone().requires_grad_(), states.clone().requires_grad_()
+    value = positions.learned(wide, in_parts, where, rehearsal.to_base(kept), shares)
+    loss = (kl_to_base(wide.lm_head(whole[where]), top_ids, top_log_p) * shares).sum()
+    loss.backward()
+    assert value == pytest.approx(float(loss.detach()), rel=1e-5)
+    assert torch.allclose(in_parts.grad, whole.grad, atol=1e-7) and float(whole.grad.abs().max()) > 1e-3
 
 
 def test_a_base_that_hardly_ever_ends_a_turn_is_not_asked_for_ever_and_gets_a_pool(chat: ChatFormat, tmp_path: Path) -> None:
