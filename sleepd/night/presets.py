@@ -114,7 +114,7 @@ def settings(training: Mapping[str, Any], gate: Mapping[str, Any], parameters: i
             first_weight=4.0,
             min_steps=200,
             calibrated=training.get("learning_rate") is None,
-            forward_tokens=4096 if parameters < 50_000_000 else 1024,
+            forward_tokens=4096 if parameters < 50_000_000 else 512,
         )
     own: dict[str, Any] = {
         key: training[key] for key in ("rank", "alpha", "learning_rate", "epochs", "batch_size") if training.get(key) is not None
